@@ -25,12 +25,12 @@
 struct dp;
 
 struct dp_options {
-    const char *name;        /* of this instance: several may live on one machine; "mn" default */
-    unsigned n_queues;       /* 0: 1 */
-    unsigned max_flows;      /* 0: 200,000 */
+    const char *name;          /* of this instance: several may live on one machine; "mn" default */
+    unsigned n_queues;         /* 0: 1 */
+    unsigned max_flows;        /* 0: 200,000 */
     unsigned upcalls_per_port; /* waiting at once, more are lost and counted; 0: 256 */
-    unsigned upcall_rate;    /* a second and port, burst of the same; 0: unlimited */
-    uint16_t vxlan_port;     /* UDP; 0: 4789 */
+    unsigned upcall_rate;      /* a second and port, burst of the same; 0: unlimited */
+    uint16_t vxlan_port;       /* UDP; 0: 4789 */
 };
 
 /* 'type': "ebpf", "ovs", "memory" or "auto".  -ENOTSUP with the reason where it can't run. */
@@ -87,9 +87,9 @@ enum dp_reason { DP_MISS, DP_TTL /* a flow matched, its TTL doesn't last */ };
 
 struct dp_upcall {
     uint32_t port_no;
-    uint8_t reason;       /* enum dp_reason */
-    bool csum_partial;    /* L4 checksum is not made yet (offload); 'packet' has it finished */
-    uint16_t gso_size;    /* not 0: a merged packet, larger than the wire's */
+    uint8_t reason;    /* enum dp_reason */
+    bool csum_partial; /* L4 checksum is not made yet (offload); 'packet' has it finished */
+    uint16_t gso_size; /* not 0: a merged packet, larger than the wire's */
     uint32_t size;
     const uint8_t *packet; /* from the Ethernet header, VLAN tags in place; valid until the next
                             * dp_recv of this queue or its dp_execute */
@@ -133,8 +133,7 @@ struct dp_ops {
                         struct error *e);
     int (*tunnel_bind)(struct dp *dp, uint32_t tun_id, uint32_t port_no, struct error *e);
     int (*tunnel_unbind)(struct dp *dp, uint32_t tun_id);
-    int (*flow_put)(struct dp *dp, unsigned queue, const struct dp_flow *flows, size_t n,
-                    int *rcs);
+    int (*flow_put)(struct dp *dp, unsigned queue, const struct dp_flow *flows, size_t n, int *rcs);
     int (*flow_del)(struct dp *dp, unsigned queue, const struct dp_flow *flows, size_t n,
                     struct dp_flow_stats *stats);
     int (*flow_each)(struct dp *dp, dp_flow_fn *fn, void *aux);

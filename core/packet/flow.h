@@ -21,28 +21,29 @@
 
 enum flow_frag { FLOW_FRAG_NONE, FLOW_FRAG_FIRST, FLOW_FRAG_LATER };
 
-#define FLOW_VLAN_PRESENT 0x1000 /* in vlan_tci: there is a tag (the CFI/DEI bit, as Linux does) */
-#define FLOW_VLAN_VID     0x0fff
+#define FLOW_VLAN_PRESENT 0x1000 /* in vlan_tci: there is a tag (the CFI/DEI bit, as Linux does)   \
+                                  */
+#define FLOW_VLAN_VID 0x0fff
 
 struct flow_key {
     uint32_t in_port; /* datapath port number; 0 never occurs */
     uint32_t tun_id;  /* 24-bit key the packet came in with, 0 when not tunnelled */
     struct ip tun_src;
     struct mac eth_src, eth_dst;
-    uint16_t vlan_tci; /* outermost tag with FLOW_VLAN_PRESENT, or 0 */
-    uint16_t eth_type; /* after the outermost tag; 0x8100/0x88a8 when there is a second one;
-                        * 0 for frames with an 802.3 length */
+    uint16_t vlan_tci;        /* outermost tag with FLOW_VLAN_PRESENT, or 0 */
+    uint16_t eth_type;        /* after the outermost tag; 0x8100/0x88a8 when there is a second one;
+                               * 0 for frames with an 802.3 length */
     struct ip ip_src, ip_dst; /* ARP: sender and target protocol address */
     uint8_t ip_proto;         /* ARP: operation (1..255, 0 beyond); IPv6: after extension headers */
     uint8_t ip_tos;           /* DSCP and ECN; IPv6 traffic class */
     uint8_t ip_ttl;
-    uint8_t ip_frag;  /* enum flow_frag */
-    uint16_t tp_src;  /* TCP, UDP, SCTP port; ICMP type; 0 in later fragments */
-    uint16_t tp_dst;  /* port; ICMP code */
+    uint8_t ip_frag; /* enum flow_frag */
+    uint16_t tp_src; /* TCP, UDP, SCTP port; ICMP type; 0 in later fragments */
+    uint16_t tp_dst; /* port; ICMP code */
     uint16_t tcp_flags;
-    uint16_t icmp_id;    /* echo only; never matched by a datapath */
-    uint8_t malformed;   /* headers contradict the packet's size (see packet.h); never matched */
-    uint8_t pad[3];      /* zero */
+    uint16_t icmp_id;  /* echo only; never matched by a datapath */
+    uint8_t malformed; /* headers contradict the packet's size (see packet.h); never matched */
+    uint8_t pad[3];    /* zero */
 };
 
 _Static_assert(sizeof(struct flow_key) == 88, "flow_key has implicit padding");
@@ -91,17 +92,17 @@ enum flow_out_kind { FLOW_OUT_PORT, FLOW_OUT_TUNNEL };
 enum flow_tunnel { FLOW_TUNNEL_VXLAN, FLOW_TUNNEL_GRE };
 
 struct flow_out {
-    uint16_t set;        /* FLOW_SET_* and friends */
-    uint8_t kind;        /* enum flow_out_kind */
-    uint8_t ttl_dec;     /* 1..255 */
-    uint32_t port;       /* FLOW_OUT_PORT: datapath port number */
+    uint16_t set;    /* FLOW_SET_* and friends */
+    uint8_t kind;    /* enum flow_out_kind */
+    uint8_t ttl_dec; /* 1..255 */
+    uint32_t port;   /* FLOW_OUT_PORT: datapath port number */
     struct mac eth_src, eth_dst;
     uint16_t vlan_tci;
     uint8_t ip_tos;
-    uint8_t tun_type;    /* FLOW_OUT_TUNNEL: enum flow_tunnel */
+    uint8_t tun_type; /* FLOW_OUT_TUNNEL: enum flow_tunnel */
     struct ip ip_src, ip_dst;
     uint16_t tp_src, tp_dst;
-    uint32_t tun_id;     /* 24 bits */
+    uint32_t tun_id;                 /* 24 bits */
     struct ip tun_local, tun_remote; /* outer addresses, both of one family */
     uint8_t tun_tos;
     uint8_t pad[7];

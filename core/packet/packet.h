@@ -24,14 +24,14 @@
 
 enum packet_bad {
     PACKET_OK,
-    PACKET_BAD_ETH,      /* shorter than an Ethernet header (with its tags) */
-    PACKET_BAD_IP_SIZE,  /* header or total length beyond the frame, or header < 20 bytes */
+    PACKET_BAD_ETH,     /* shorter than an Ethernet header (with its tags) */
+    PACKET_BAD_IP_SIZE, /* header or total length beyond the frame, or header < 20 bytes */
     PACKET_BAD_IP_VERSION,
-    PACKET_BAD_IP6_EXT,  /* chain too long, or cut */
-    PACKET_BAD_L4,       /* TCP/UDP/ICMP header cut, or its own length field wrong */
-    PACKET_BAD_ARP,      /* cut, or not Ethernet/IPv4 */
-    PACKET_BAD_ADDR,     /* source multicast, broadcast or loopback */
-    PACKET_BAD_ND,       /* RFC 4861 section 7.1: hop limit, lengths, options */
+    PACKET_BAD_IP6_EXT, /* chain too long, or cut */
+    PACKET_BAD_L4,      /* TCP/UDP/ICMP header cut, or its own length field wrong */
+    PACKET_BAD_ARP,     /* cut, or not Ethernet/IPv4 */
+    PACKET_BAD_ADDR,    /* source multicast, broadcast or loopback */
+    PACKET_BAD_ND,      /* RFC 4861 section 7.1: hop limit, lengths, options */
 };
 const char *packet_bad_name(unsigned bad);
 
@@ -57,17 +57,16 @@ size_t packet_arp(uint8_t *buf, size_t size, uint16_t op, const struct mac *eth_
                   const struct mac *eth_dst, const struct mac *sha, const struct ip *spa,
                   const struct mac *tha, const struct ip *tpa);
 /* Neighbour solicitation (target's solicited-node group when dst is null) and advertisement. */
-size_t packet_nd_solicit(uint8_t *buf, size_t size, const struct mac *src_mac,
-                         const struct ip *src, const struct mac *dst_mac, const struct ip *dst,
-                         const struct ip *target);
+size_t packet_nd_solicit(uint8_t *buf, size_t size, const struct mac *src_mac, const struct ip *src,
+                         const struct mac *dst_mac, const struct ip *dst, const struct ip *target);
 size_t packet_nd_advert(uint8_t *buf, size_t size, const struct mac *src_mac, const struct ip *src,
                         const struct mac *dst_mac, const struct ip *dst, const struct ip *target,
                         bool router, bool solicited);
 /* ICMP or ICMPv6 error about 'orig' (a whole frame), by family: quotes as much as RFC 792/1812 or
  * RFC 4443 allow.  'mtu' for "fragmentation needed"/"packet too big". */
-size_t packet_icmp_error(uint8_t *buf, size_t size, const struct mac *src_mac,
-                         const struct ip *src, const struct mac *dst_mac, uint8_t type,
-                         uint8_t code, uint32_t mtu, const uint8_t *orig, size_t orig_size);
+size_t packet_icmp_error(uint8_t *buf, size_t size, const struct mac *src_mac, const struct ip *src,
+                         const struct mac *dst_mac, uint8_t type, uint8_t code, uint32_t mtu,
+                         const uint8_t *orig, size_t orig_size);
 /* The reply to an echo request: same frame, addresses swapped, type changed. */
 size_t packet_echo_reply(uint8_t *buf, size_t size, const uint8_t *request, size_t request_size);
 /* Plain IP/UDP, IP/TCP, IP/ICMP echo frame from a key (for trace and tests). */

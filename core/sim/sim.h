@@ -1,0 +1,162 @@
+/* The simulator: one packet in, what becomes of it and why out.
+ *
+ * sim_run() walks a packet through the virtual network from the port where it entered, exactly in
+ * the order of steps that reference behaviour fixes, and says what a datapath shall do with this
+ * packet and with all like it.  It is a pure function of (topology, tables, packet, ingress port,
+ * time): no I/O, no clock, no blocking, no state of its own, no allocation outside the arena.
+ * What it lacks it returns as needs (an object that isn't loaded, a neighbour not resolved): the
+ * caller obtains them and runs the packet again from the start.
+ *
+ * The same function is the agent's slow path, "mn-cli trace", the scenario runner's oracle and a
+ * fuzz target.
+ *
+ * Everything in a result lives in the arena handed in, or in the topology (valid until the
+ * reader's next quiescent state).  Thread: any registered topology reader. */
+#ifndef MN_SIM_SIM_H
+#define MN_SIM_SIM_H
+
+#include "base/mem.h"
+#include "packet/flow.h"
+#include "topology/tags.h"
+#include "topology/topology.h"
+
+/* Stable names, in logs, counters, trace and API: sim_reason_name().  Never renumber; append. */
+#define SIM_REASONS(X)                                                                             \
+    X(NONE, "none")                                                                                \
+    X(DELIVERED, "delivered")                                                                      \
+    X(CONSUMED, "consumed") /* answered by a device itself */                                      \
+    X(MALFORMED, "malformed-packet")                                                               \
+    X(PORT_DOWN, "port-admin-down")                                                                \
+    X(BRIDGE_DOWN, "bridge-admin-down")                                                            \
+    X(ROUTER_DOWN, "router-admin-down")                                                            \
+    X(PORT_UNPLUGGED, "port-unplugged") /* neither bound nor linked */                             \
+    X(PORT_INACTIVE, "port-not-active") /* bound, but its host doesn't serve it */                 \
+    X(NO_TUNNEL, "no-tunnel-to-host")   /* no shared tunnel zone */                                \
+    X(SRC_MULTICAST, "source-mac-multicast")                                                       \
+    X(HAIRPIN, "would-leave-where-it-entered")                                                     \
+    X(VLAN_MISMATCH, "vlan-mismatch")                                                              \
+    X(NOT_FOR_ROUTER, "destination-mac-not-routers")                                               \
+    X(ROUTER_VLAN, "vlan-tagged-at-router")                                                        \
+    X(ROUTER_BROADCAST, "broadcast-at-router")                                                     \
+    X(NOT_IP, "ethertype-not-routed")                                                              \
+    X(NO_ROUTE, "no-route")                                                                        \
+    X(BLACKHOLE, "blackhole-route")                                                                \
+    X(REJECT_ROUTE, "reject-route")                                                                \
+    X(TTL, "ttl-exceeded")                                                                         \
+    X(TO_ROUTER, "addressed-to-router") /* LOCAL, and no service there */                          \
+    X(NEIGH_TIMEOUT, "neighbour-unresolved")                                                       \
+    X(ARP_INVALID, "arp-not-acceptable")                                                           \
+    X(ND_INVALID, "nd-not-acceptable")                                                             \
+    X(LOOP, "topology-loop")                                                                       \
+    X(CHAIN_DROP, "rule-drop")                                                                     \
+    X(CHAIN_REJECT, "rule-reject")                                                                 \
+    X(MISSING_OBJECT, "object-does-not-exist") /* the store has no such object */                  \
+    X(TOPOLOGY_TIMEOUT, "topology-not-loaded") /* parked too long for an object */                 \
+    X(TOO_BIG, "packet-too-big")                                                                   \
+    X(NO_MEMORY, "too-many-outputs")                                                               \
+    X(FRAGMENT, "fragment-not-translatable")                                                       \
+    X(LINK_LOCAL, "link-local-not-routed")                                                         \
+    X(FLOOD_EMPTY, "no-port-to-flood-to")
+
+enum sim_reason {
+#define X(id, name) SIM_##id,
+    SIM_REASONS(X)
+#undef X
+        SIM_N_REASONS
+};
+const char *sim_reason_name(enum sim_reason r);
+
+enum sim_verdict {
+    SIM_FORWARD,  /* outs[] */
+    SIM_DROP,     /* reason and object */
+    SIM_ANSWERED, /* consumed: emits[] carries the answer, nothing to install */
+    SIM_NEED,     /* needs[]; emits[] may carry requests to send meanwhile */
+};
+
+/* A copy of the packet leaving the virtual network by an exterior port. */
+struct sim_out {
+    topo_ref port;
+    struct flow_key hdr; /* the headers it leaves with */
+};
+
+/* A packet the virtual network itself made (ARP/ND, ICMP): sent once, no flow. */
+struct sim_emit {
+    const uint8_t *packet;
+    uint32_t size;
+    uint32_t n_outs;
+    const struct sim_out *outs;
+    struct flow_key key; /* of 'packet': outs' rewrites are differences to it */
+};
+
+enum sim_need_kind {
+    SIM_NEED_OBJECT, /* load 'ref' */
+    SIM_NEED_NEIGH,  /* resolve 'ip' on router port 'ref'; the request to send is in emits[] when
+                      * sim_input.may_ask allows it */
+};
+
+struct sim_need {
+    uint8_t kind;
+    topo_ref ref;
+    struct ip ip;
+};
+
+/* What the packet taught: applied by the caller, locally at once and to the store behind. */
+struct sim_learn {
+    bool neigh;      /* neighbour entry, else MAC entry */
+    topo_ref device; /* bridge, or router */
+    topo_ref port;
+    uint16_t vlan;
+    struct mac mac;
+    struct ip ip; /* neigh */
+};
+
+/* One step of the way, for people.  Filled only when asked (sim_input.want_trail). */
+struct sim_step {
+    uint8_t depth; /* of forks: floods and generated packets indent */
+    topo_ref device;
+    topo_ref port;
+    uint8_t object_kind; /* enum topo_kind: what decided (route, rule, chain, port) */
+    struct uuid object;
+    enum sim_reason reason; /* SIM_NONE unless the way ends here */
+    const char *text;       /* "route 10.0.2.0/24 via port r:p1, weight 0" */
+    struct flow_key hdr;    /* headers after this step */
+};
+
+struct sim_input {
+    const struct topo *topo;
+    uint64_t now_ns;
+    topo_ref port; /* exterior port it came in by */
+    topo_ref local_host;
+    const uint8_t *packet;
+    uint32_t size;
+    const struct flow_key *key; /* parsed from 'packet' (packet_parse), in_port set */
+    bool want_trail;
+    bool any_ingress;     /* trace: 'port' need not be exterior or active */
+    unsigned max_devices; /* traversed before it is a loop; 0: 32 */
+};
+
+struct sim_result {
+    enum sim_verdict verdict;
+    enum sim_reason reason;
+    uint8_t reason_kind;   /* enum topo_kind */
+    struct uuid reason_id; /* the deciding object */
+    bool no_flow;          /* every such packet must come up (userspace only) */
+    struct flow_key mask;  /* what was looked at */
+    uint32_t n_outs, n_tags, n_emits, n_needs, n_learns, n_steps;
+    struct sim_out *outs;
+    tag_t *tags;
+    struct sim_emit *emits;
+    struct sim_need *needs;
+    struct sim_learn *learns;
+    struct sim_step *steps;
+};
+
+/* Runs one packet.  'arena' is the caller's, reset by it between runs. */
+void sim_run(const struct sim_input *in, struct arena *arena, struct sim_result *out);
+
+/* The neighbour request a router port would send for 'ip' (ARP or ND), with its outs, simulated as
+ * leaving that port: for retries by the caller's timer.  n_outs 0 when it can't be sent now. */
+void sim_solicit(const struct topo *topo, uint64_t now_ns, topo_ref port, const struct ip *ip,
+                 struct arena *arena, struct sim_emit *out);
+
+#endif

@@ -1,0 +1,201 @@
+/* The virtual topology in memory, as the simulator reads it.
+ *
+ * Every object has a slot; a slot number (topo_ref) is a stable name for it within the process, so
+ * that objects refer to each other by number and one of them can be replaced without touching the
+ * others.  What hangs in a slot is immutable once published: a change builds a new object and
+ * topo_publish() swaps the pointer; the old one is freed after an RCU grace period.  An empty slot
+ * with a known uuid is an object that isn't loaded: the simulator returns it as a need.
+ *
+ * The exceptions are the learned tables (MAC and neighbour entries), which change with traffic:
+ * tables.h.
+ *
+ * Threads: one writer (the thread that owns the 'struct topo').  Readers are registered
+ * liburcu-qsbr threads and keep pointers only until their next quiescent state.  A reader may see
+ * object A before and object B after one commit: whoever caches results drops them when their tags
+ * are invalidated (tags.h), which the writer announces after publishing. */
+#ifndef MN_TOPOLOGY_TOPOLOGY_H
+#define MN_TOPOLOGY_TOPOLOGY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <urcu-qsbr.h>
+
+#include "base/types.h"
+
+typedef uint32_t topo_ref; /* 0: none */
+
+enum topo_kind {
+    TOPO_NONE,
+    TOPO_PORT,
+    TOPO_BRIDGE,
+    TOPO_ROUTER,
+    TOPO_CHAIN,
+    TOPO_HOST,
+    TOPO_PORT_GROUP,
+    TOPO_IP_GROUP,
+    TOPO_LOAD_BALANCER,
+    TOPO_MIRROR,
+    TOPO_ROUTE, /* named by uuid in trails and tags; lives inside its router */
+    TOPO_RULE,  /* likewise, inside its chain */
+    TOPO_N_KINDS
+};
+const char *topo_kind_name(enum topo_kind k); /* "port", "bridge", ... as the CLI says it */
+
+/* First member of every object. */
+struct topo_obj {
+    struct uuid id;
+    topo_ref self;
+    uint8_t kind;  /* enum topo_kind */
+    bool missing;  /* the store has no such object (any more): known to be absent */
+    uint64_t rev;  /* of the load that made it, grows */
+    char name[40]; /* operator's name, cut to fit; "" when it has none */
+    struct rcu_head rcu;
+};
+
+struct topo_port {
+    struct topo_obj obj;
+    topo_ref device; /* bridge or router */
+    uint8_t device_kind;
+    bool admin_up;
+    bool active;   /* exterior: its owner host serves it now */
+    topo_ref peer; /* interior: the port at the other end */
+    topo_ref host; /* exterior: bound there */
+    char ifname[16];
+    uint32_t tunnel_key; /* where 'host' takes packets for it; 0 unknown */
+    topo_ref infilter, outfilter;
+    uint16_t vlan; /* bridge port: 0 none */
+    /* router ports */
+    struct mac mac;
+    uint16_t n_addrs;
+    struct cidr *addrs;   /* own addresses with their subnets, as configured, both families */
+    struct ip link_local; /* fe80:: of 'mac' */
+    uint16_t n_groups;
+    topo_ref *groups; /* port groups it belongs to */
+};
+
+static inline bool topo_port_exterior(const struct topo_port *p)
+{
+    return p->host != 0;
+}
+
+/* A router port (or another bridge's port) linked to a bridge port, seen from the bridge. */
+struct topo_link {
+    topo_ref port; /* ours */
+    topo_ref peer; /* theirs */
+    topo_ref peer_device;
+    uint8_t peer_kind; /* TOPO_ROUTER or TOPO_BRIDGE */
+    uint16_t vlan;     /* of our port */
+    struct mac mac;    /* peer router port */
+    uint16_t n_addrs;
+    struct cidr *addrs; /* peer router port; its link-local is derived from mac */
+};
+
+/* An address whose MAC is configured (Neutron seeds; model.md ip4_mac_table), for ARP/ND
+ * suppression; port zero when only the address is seeded. */
+struct topo_seed {
+    struct ip ip; /* ip_none: only MAC -> port */
+    struct mac mac;
+    topo_ref port;
+};
+
+struct topo_bridge {
+    struct topo_obj obj;
+    bool admin_up;
+    bool has_vlan_ports; /* VLAN-aware: some interior port has a VLAN */
+    topo_ref infilter, outfilter;
+    uint32_t n_exterior;
+    topo_ref *exterior; /* sorted; flood goes here */
+    uint32_t n_links;
+    struct topo_link *links;
+    uint32_t n_seeds;
+    struct topo_seed *seeds;     /* sorted by ip */
+    struct topo_mac_table *macs; /* tables.h; shared by all versions of the object */
+};
+
+enum topo_next_hop { TOPO_HOP_PORT, TOPO_HOP_LOCAL, TOPO_HOP_BLACKHOLE, TOPO_HOP_REJECT };
+
+struct topo_route {
+    struct uuid id;
+    struct cidr dst, src; /* networks; src len 0: any */
+    uint8_t hop;          /* enum topo_next_hop */
+    bool learned;
+    uint32_t weight;   /* lower wins */
+    topo_ref port;     /* PORT and LOCAL */
+    struct ip gateway; /* ip_none: on-link */
+};
+
+struct topo_lpm; /* lpm.h */
+
+struct topo_router {
+    struct topo_obj obj;
+    bool admin_up;
+    topo_ref infilter, outfilter;
+    topo_ref local_redirect, forward;
+    topo_ref load_balancer;
+    int64_t as_number;
+    uint32_t n_ports;
+    topo_ref *ports;
+    struct topo_lpm *routes;
+    struct topo_neigh_table *neighs; /* tables.h; shared by all versions */
+};
+
+struct topo_host {
+    struct topo_obj obj;
+    bool alive;
+    uint16_t n_zones;
+    struct topo_zone_addr {
+        struct uuid zone;
+        struct ip ip;
+        uint8_t type; /* enum flow_tunnel */
+    } * zones;        /* overlay zones it is a member of, with its address there */
+};
+
+struct topo;
+
+struct topo *topo_new(void);
+void topo_free(struct topo *t); /* no reader may be left */
+
+/* The slot of an object, made empty if there is none yet.  Writer only. */
+topo_ref topo_intern(struct topo *t, enum topo_kind kind, const struct uuid *id);
+/* The slot if there is one, else 0.  Any reader. */
+topo_ref topo_find(const struct topo *t, const struct uuid *id);
+
+/* The object, or null when it isn't loaded.  Any reader; one dependent load. */
+const struct topo_obj *topo_get(const struct topo *t, topo_ref ref);
+const struct uuid *topo_id(const struct topo *t, topo_ref ref); /* known even when empty */
+enum topo_kind topo_kind_of(const struct topo *t, topo_ref ref);
+
+static inline const struct topo_port *topo_port(const struct topo *t, topo_ref r)
+{
+    return (const struct topo_port *)topo_get(t, r);
+}
+
+static inline const struct topo_bridge *topo_bridge(const struct topo *t, topo_ref r)
+{
+    return (const struct topo_bridge *)topo_get(t, r);
+}
+
+static inline const struct topo_router *topo_router(const struct topo *t, topo_ref r)
+{
+    return (const struct topo_router *)topo_get(t, r);
+}
+
+static inline const struct topo_host *topo_host(const struct topo *t, topo_ref r)
+{
+    return (const struct topo_host *)topo_get(t, r);
+}
+
+/* Allocates an object whose arrays live in the same block: 'extra' bytes behind it are handed out
+ * by topo_extra() (16-byte aligned).  Freed as one by RCU. */
+void *topo_object(enum topo_kind kind, size_t size, size_t extra, const struct uuid *id,
+                  const char *name);
+void *topo_extra(void *obj, size_t size);
+/* Hangs 'obj' (ownership passes) into its slot, retiring what was there. Writer only. */
+topo_ref topo_publish(struct topo *t, struct topo_obj *obj);
+/* Empties the slot: not needed by anybody here any more (the next use is a need again). */
+void topo_unload(struct topo *t, topo_ref ref);
+
+size_t topo_memory(const struct topo *t);
+
+#endif
