@@ -79,6 +79,7 @@ int dp_flow_put(struct dp *dp, unsigned queue, const struct dp_flow *flows, size
 int dp_flow_del(struct dp *dp, unsigned queue, const struct dp_flow *flows, size_t n,
                 struct dp_flow_stats *stats);
 /* Every flow with its statistics, also while traffic runs; outs are borrowed during the call. */
+/* Ends at the first return that is not 0, which it gives back; fn does not call the datapath. */
 typedef int dp_flow_fn(const struct dp_flow *f, const struct dp_flow_stats *stats, void *aux);
 int dp_flow_each(struct dp *dp, dp_flow_fn *fn, void *aux);
 

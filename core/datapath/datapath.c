@@ -1,0 +1,137 @@
+#include "datapath/datapath.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "datapath/fillings.h"
+
+static const struct dp_ops *const fillings[] = {&dp_memory_ops};
+
+static const struct dp_ops *find(const char *type)
+{
+    if (!strcmp(type, "auto"))
+        type = "memory";
+    for (size_t i = 0; i < ARRAY_SIZE(fillings); i++)
+        if (!strcmp(type, fillings[i]->type))
+            return fillings[i];
+    return NULL;
+}
+
+int dp_open(const char *type, const struct dp_options *opts, struct dp **out, struct error *e)
+{
+    struct dp_options o = opts ? *opts : (struct dp_options){0};
+    const struct dp_ops *ops = find(type);
+
+    if (!ops)
+        return error_set(e, -EINVAL, NULL, "datapath", "no datapath of type '%s'", type);
+    o.name = o.name && *o.name ? o.name : "mn";
+    o.n_queues = o.n_queues ? o.n_queues : 1;
+    o.max_flows = o.max_flows ? o.max_flows : 200000;
+    o.upcalls_per_port = o.upcalls_per_port ? o.upcalls_per_port : 256;
+    o.vxlan_port = o.vxlan_port ? o.vxlan_port : 4789;
+    if (o.n_queues > DP_MAX_QUEUES)
+        return error_set(e, -EINVAL, NULL, "queues", "at most %u queues", DP_MAX_QUEUES);
+    return ops->open(&o, out, e);
+}
+
+void dp_close(struct dp *dp, bool keep)
+{
+    if (dp)
+        dp->ops->close(dp, keep);
+}
+
+const char *dp_type(const struct dp *dp)
+{
+    return dp->ops->type;
+}
+
+int dp_port_add(struct dp *dp, const char *ifname, uint32_t *port_no, struct error *e)
+{
+    return dp->ops->port_add(dp, ifname, port_no, e);
+}
+
+int dp_port_del(struct dp *dp, uint32_t port_no, struct error *e)
+{
+    return dp->ops->port_del(dp, port_no, e);
+}
+
+int dp_port_each(struct dp *dp, dp_port_fn *fn, void *aux)
+{
+    return dp->ops->port_each(dp, fn, aux);
+}
+
+int dp_tunnel_local(struct dp *dp, const struct ip *local, enum flow_tunnel type, struct error *e)
+{
+    return dp->ops->tunnel_local(dp, local, type, e);
+}
+
+int dp_tunnel_bind(struct dp *dp, uint32_t tun_id, uint32_t port_no, struct error *e)
+{
+    return dp->ops->tunnel_bind(dp, tun_id, port_no, e);
+}
+
+int dp_tunnel_unbind(struct dp *dp, uint32_t tun_id)
+{
+    return dp->ops->tunnel_unbind(dp, tun_id);
+}
+
+int dp_flow_put(struct dp *dp, unsigned queue, const struct dp_flow *flows, size_t n, int *rcs)
+{
+    return dp->ops->flow_put(dp, queue, flows, n, rcs);
+}
+
+int dp_flow_del(struct dp *dp, unsigned queue, const struct dp_flow *flows, size_t n,
+                struct dp_flow_stats *stats)
+{
+    return dp->ops->flow_del(dp, queue, flows, n, stats);
+}
+
+int dp_flow_each(struct dp *dp, dp_flow_fn *fn, void *aux)
+{
+    return dp->ops->flow_each(dp, fn, aux);
+}
+
+int dp_recv(struct dp *dp, unsigned queue, struct dp_upcall *ups, size_t max)
+{
+    return dp->ops->recv(dp, queue, ups, max);
+}
+
+int dp_recv_fd(struct dp *dp, unsigned queue)
+{
+    return dp->ops->recv_fd(dp, queue);
+}
+
+int dp_execute(struct dp *dp, unsigned queue, const struct dp_exec *execs, size_t n)
+{
+    return dp->ops->execute(dp, queue, execs, n);
+}
+
+int dp_counters(struct dp *dp, dp_counter_fn *fn, void *aux)
+{
+    return dp->ops->counters(dp, fn, aux);
+}
+
+void dp_memory(struct dp *dp, uint64_t *kernel, uint64_t *process)
+{
+    dp->ops->memory(dp, kernel, process);
+}
+
+void dp_flow_name(const struct dp_flow *f, struct flow_key *key, struct flow_key *mask)
+{
+    *mask = f->mask;
+    mask->ip_ttl = 0;
+    mask->icmp_id = 0;
+    mask->malformed = 0;
+    memset(mask->pad, 0, sizeof mask->pad);
+    flow_key_and(key, &f->key, mask);
+}
+
+unsigned dp_ttl_needed(const struct flow_out *outs, unsigned n)
+{
+    unsigned most = 0;
+
+    for (unsigned i = 0; i < n; i++)
+        if (outs[i].set & FLOW_DEC_TTL)
+            most = MAX(most, outs[i].ttl_dec);
+    return most;
+}
