@@ -41,7 +41,7 @@ static inline tag_t tag_flood(topo_ref bridge)
 
 static inline tag_t tag_bridge_mac(topo_ref bridge, uint16_t vlan, const struct mac *mac)
 {
-    return tag_make(TAG_BRIDGE_MAC, hash_u64(mac_u64(mac) << 16 ^ vlan ^ (uint64_t)bridge << 32));
+    return tag_make(TAG_BRIDGE_MAC, hash_u64(mac_u64(mac) << 16 ^ vlan ^ hash_u64(bridge)));
 }
 
 static inline tag_t tag_neigh(topo_ref port, const struct ip *ip)
@@ -54,11 +54,10 @@ static inline tag_t tag_tunnel(topo_ref host)
     return tag_make(TAG_TUNNEL, hash_u64(host));
 }
 
-/* Destination tags: a lookup that ended with 'bits' (0..128, mapped space) of 'dst' examined
- * carries the tag of exactly that prefix (network part of 'dst').  The writer, changing a route for
- * prefix P, announces P itself, every prefix that lookups may have stopped at inside P, and those
- * above it: it keeps a small registry of the (router, prefix) pairs in use: see topo_dst_tags in
- * lpm.h. */
+/* Destination tags: a lookup that ended with 'bits' (topo_lpm_result.dst_bits) of 'dst' examined
+ * carries the tag of exactly that prefix.  A change of a route for prefix P makes untrue the tags
+ * of all prefixes inside P and of those that contain P; which of them are in use anywhere here, the
+ * registry of dst_tags.h knows. */
 static inline tag_t tag_route_dst(topo_ref router, const struct ip *dst, unsigned bits)
 {
     struct ip net = *dst;

@@ -154,17 +154,38 @@ struct topo_host {
 struct topo;
 
 struct topo *topo_new(void);
-void topo_free(struct topo *t); /* no reader may be left */
+/* No reader may be left; returns when everything retired before is freed too.  Null is fine. */
+void topo_free(struct topo *t);
 
-/* The slot of an object, made empty if there is none yet.  Writer only. */
+/* The slot of an object, made empty if there is none yet; a slot stays for the life of 't' (some
+ * 40 bytes for each uuid ever met).  Writer only. */
 topo_ref topo_intern(struct topo *t, enum topo_kind kind, const struct uuid *id);
 /* The slot if there is one, else 0.  Any reader. */
 topo_ref topo_find(const struct topo *t, const struct uuid *id);
 
-/* The object, or null when it isn't loaded.  Any reader; one dependent load. */
-const struct topo_obj *topo_get(const struct topo *t, topo_ref ref);
-const struct uuid *topo_id(const struct topo *t, topo_ref ref); /* known even when empty */
+/* Known even when the slot is empty; zero and TOPO_NONE for 0.  Any reader. */
+const struct uuid *topo_id(const struct topo *t, topo_ref ref);
 enum topo_kind topo_kind_of(const struct topo *t, topo_ref ref);
+
+/* The array of slots, replaced by a larger one as it fills; here only for topo_get() to inline. */
+struct topo_slots {
+    uint32_t n;
+    uint32_t index_mask;
+    struct topo_name *names;
+    uint32_t *index;
+    struct rcu_head rcu;
+    struct topo_obj *objs[];
+};
+
+/* The object, or null when it isn't loaded.  Any reader; one dependent load. */
+static inline const struct topo_obj *topo_get(const struct topo *t, topo_ref ref)
+{
+    /* the array pointer is the first member of 'struct topo' */
+    const struct topo_slots *s =
+        __atomic_load_n((struct topo_slots *const *)(const void *)t, __ATOMIC_ACQUIRE);
+
+    return ref < s->n ? __atomic_load_n(&s->objs[ref], __ATOMIC_ACQUIRE) : NULL;
+}
 
 static inline const struct topo_port *topo_port(const struct topo *t, topo_ref r)
 {
@@ -186,16 +207,22 @@ static inline const struct topo_host *topo_host(const struct topo *t, topo_ref r
     return (const struct topo_host *)topo_get(t, r);
 }
 
-/* Allocates an object whose arrays live in the same block: 'extra' bytes behind it are handed out
- * by topo_extra() (16-byte aligned).  Freed as one by RCU. */
+/* Allocates a zeroed object whose arrays live in the same block: 'extra' bytes behind it (16 more
+ * for each array, for alignment) are handed out by topo_extra(), zeroed and 16-byte aligned.  An
+ * object that was never published is freed by topo_discard(). */
 void *topo_object(enum topo_kind kind, size_t size, size_t extra, const struct uuid *id,
                   const char *name);
-void *topo_extra(void *obj, size_t size);
-/* Hangs 'obj' (ownership passes) into its slot, retiring what was there. Writer only. */
+void *topo_extra(void *obj, size_t size); /* null for size 0 */
+void topo_discard(struct topo_obj *obj);
+
+/* Hangs 'obj' (ownership passes) into its slot and retires what was there.  A learned table or
+ * route table that the new version shares with the old lives on; otherwise it goes with the old.
+ * Sets obj->self and obj->rev.  Writer only. */
 topo_ref topo_publish(struct topo *t, struct topo_obj *obj);
 /* Empties the slot: not needed by anybody here any more (the next use is a need again). */
 void topo_unload(struct topo *t, topo_ref ref);
 
+/* Bytes held: slots, objects, route tables, learned tables.  Any reader; walks everything. */
 size_t topo_memory(const struct topo *t);
 
 #endif
