@@ -1,0 +1,72 @@
+#include "schema/rows.h"
+
+/* The rows of both kinds of port; schema_port_check() says which belong to which. */
+const struct schema_attr schema_port_attrs[] = {
+    REF("device", "bridgeId", ST_BRIDGE, SD_CASCADE, SA_CREATE, "Bridge it is a port of"),
+    REF("device", "routerId", ST_ROUTER, SD_CASCADE, SA_CREATE, "Router it is a port of"),
+    NAME,
+    ADMIN_STATE("Down: drops what enters or leaves by it"),
+    BOOL("plugged", "active", STATE | SA_YESNO, "An agent serves its interface now",
+         .state = "active"),
+    FILTER("infilter", "inboundFilterId", "Chain run on what enters the device here"),
+    FILTER("outfilter", "outboundFilterId", "Chain run on what leaves the device here"),
+    INT("vlan", "vlanId", SA_CREATE, 0, 4094, "Bridge port: VLAN it carries; 0: none",
+        .example = "8"),
+    MAC("mac", "portMac", 0, "Router port: hardware address; made up when not given"),
+    REF("peer", "peerId", ST_PORT, SD_CLEAR, OPTIONAL, "Port at the other end of the virtual cable",
+        .peer_json = "peerId"),
+    REF("vtep", "vtepId", ST_VTEP, SD_CASCADE, SA_READONLY, "Hardware VTEP behind it"),
+    REF("qos-policy", "qosPolicyId", ST_QOS_POLICY, SD_CLEAR, OPTIONAL,
+        "Overrides the policy of its bridge"),
+    MIRRORS("in-mirrors", "inboundMirrorIds", "Copies of what enters, before the filter"),
+    MIRRORS("out-mirrors", "outboundMirrorIds", "Copies of what leaves, after the filter"),
+    MIRRORS("post-in-filter-mirrors", "postInFilterMirrorIds", "Copies of what infilter let pass"),
+    MIRRORS("pre-out-filter-mirrors", "preOutFilterMirrorIds", "Copies of what outfilter will see"),
+    INT("vni", "rtrPortVni", OPTIONAL, 0, 0xffffff,
+        "Router port: VXLAN network of a tunnel to another cloud; 0: none"),
+    IP("tunnel-ip", "tunnelIp", OPTIONAL | SA_HIDDEN,
+       "Router port with a VNI: its tunnel endpoint"),
+    BOOL("vxlan-off-ramp", "offRampVxlan", OPTIONAL,
+         "Router port: its VXLAN leaves through the underlay"),
+    CIDR("addresses", "portSubnet", NULL, SA_LIST | SA_SET,
+         "Router port: its addresses with their subnets, both families",
+         .example = "10.0.0.1/24,2001:db8::1/64"),
+    REF("host", "hostId", ST_HOST, SD_REFUSE, OPTIONAL | SA_HIDDEN, "Host it is bound to"),
+    STRING("interface", "interfaceName", OPTIONAL | SA_HIDDEN, 1, 15,
+           "Interface on that host it is bound to", .example = "tap0"),
+    UUID("previous-host", "previousHostId", SA_READONLY | SA_HIDDEN,
+         "Host it was bound to before: has its flow state"),
+    UUID("vif", "vifId", OPTIONAL | SA_HIDDEN, "Virtual interface it was made for"),
+    INT("tunnel-key", "tunnelKey", SA_READONLY | SA_HIDDEN, 1, 0xfffff,
+        "Key of its packets between hosts, unique in the cloud"),
+    REF("container", "serviceContainerId", ST_SERVICE_CONTAINER, SD_CLEAR, SA_READONLY | SA_HIDDEN,
+        "Service container behind it", .peer_json = "portId"),
+    REF("insertion-infilter", "l2insertionInfilterId", ST_CHAIN, SD_CLEAR, SA_READONLY | SA_HIDDEN,
+        "Chain made for its service insertions, inbound"),
+    REF("insertion-outfilter", "l2insertionOutfilterId", ST_CHAIN, SD_CLEAR,
+        SA_READONLY | SA_HIDDEN, "Chain made for its service insertions, outbound"),
+    STRING("bgp-status", "bgpStatus", STATE | SA_HIDDEN, 0, 65535, "State of its BGP sessions",
+           .state = "bgp"),
+    END,
+};
+
+const struct schema_attr schema_remote_peer_attrs[] = {
+    REF("port", "portId", ST_PORT, SD_CASCADE, PARENT | SA_HIDDEN, "Router port with a VNI"),
+    MAC("mac", "mac", FIXED, "Remote station"),
+    IP("ip", "ip", SA_REQUIRED, "VTEP it is behind"),
+    END,
+};
+
+const struct schema_attr schema_port_group_attrs[] = {
+    TENANT,
+    NAME,
+    BOOL("stateful", "stateful", 0, "Connections entering by one member may return by any other",
+         .def = "false"),
+    END,
+};
+
+const struct schema_attr schema_port_group_port_attrs[] = {
+    REF("port-group", "portGroupId", ST_PORT_GROUP, SD_CASCADE, PARENT, "The group"),
+    REF("port", "portId", ST_PORT, SD_CASCADE, FIXED, "The member"),
+    END,
+};
