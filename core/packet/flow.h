@@ -21,9 +21,9 @@
 
 enum flow_frag { FLOW_FRAG_NONE, FLOW_FRAG_FIRST, FLOW_FRAG_LATER };
 
-#define FLOW_VLAN_PRESENT 0x1000 /* in vlan_tci: there is a tag (the CFI/DEI bit, as Linux does)   \
-                                  */
-#define FLOW_VLAN_VID 0x0fff
+/* In vlan_tci: there is a tag (the CFI/DEI bit, as Linux does). */
+#define FLOW_VLAN_PRESENT 0x1000
+#define FLOW_VLAN_VID     0x0fff
 
 struct flow_key {
     uint32_t in_port; /* datapath port number; 0 never occurs */
@@ -43,7 +43,9 @@ struct flow_key {
     uint16_t tcp_flags;
     uint16_t icmp_id;  /* echo only; never matched by a datapath */
     uint8_t malformed; /* headers contradict the packet's size (see packet.h); never matched */
-    uint8_t pad[3];    /* zero */
+    uint8_t n_vlans;   /* tags in the frame, 255 at most; never matched (flow_out_diff needs it to
+                        * tell a tag replaced from one pushed or popped below another) */
+    uint8_t pad[2];    /* zero */
 };
 
 _Static_assert(sizeof(struct flow_key) == 88, "flow_key has implicit padding");
@@ -72,7 +74,9 @@ static inline void flow_key_and(struct flow_key *out, const struct flow_key *key
         o[i] = k[i] & m[i];
 }
 
-/* The same on both directions of a connection, on every host, in every version. */
+/* The same on both directions of a connection, on every host, in every version.  Reads addresses,
+ * protocol, fragment kind and, of unfragmented TCP, UDP and SCTP, the ports: all fragments of a
+ * datagram and all ICMP between two hosts hash alike. */
 uint64_t flow_symmetric_hash(const struct flow_key *key);
 
 enum {
@@ -109,7 +113,8 @@ struct flow_out {
 };
 
 /* Fills 'out' with what turns a packet of header 'from' into one of header 'to' (only fields an
- * output can set are compared); kind and destination are left to the caller. */
+ * output can set are compared; at most one tag popped, then one pushed); kind and destination are
+ * left to the caller. */
 void flow_out_diff(struct flow_out *out, const struct flow_key *from, const struct flow_key *to);
 
 /* "in=3,vlan=5,ip,src=10.0.0.1,..." of the fields with mask bits; returns buf. */

@@ -42,6 +42,9 @@ struct packet_layers {
 
 /* in_port, tun_id and tun_src of 'key' are left to the caller, everything else is set. */
 void packet_parse(const uint8_t *p, size_t size, struct flow_key *key, struct packet_layers *l);
+/* The same as if the first 'n' VLAN tags weren't there (offsets still count from 'p'). */
+void packet_parse_behind(const uint8_t *p, size_t size, unsigned n, struct flow_key *key,
+                         struct packet_layers *l);
 
 /* Applies one output's rewrites.  'p' has room for 8 more bytes in front ('headroom') for a pushed
  * tag: returns the new start (p, p-4 or p+4) and updates *size.  Checksums are kept right. */

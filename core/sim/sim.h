@@ -56,7 +56,9 @@
     X(NO_MEMORY, "too-many-outputs")                                                               \
     X(FRAGMENT, "fragment-not-translatable")                                                       \
     X(LINK_LOCAL, "link-local-not-routed")                                                         \
-    X(FLOOD_EMPTY, "no-port-to-flood-to")
+    X(FLOOD_EMPTY, "no-port-to-flood-to")                                                          \
+    X(MARTIAN, "martian-address") /* RFC 1812 5.3.7, RFC 4291 2.5: never routed */                 \
+    X(MULTICAST, "multicast-not-routed")
 
 enum sim_reason {
 #define X(id, name) SIM_##id,
@@ -76,22 +78,29 @@ enum sim_verdict {
 /* A copy of the packet leaving the virtual network by an exterior port. */
 struct sim_out {
     topo_ref port;
-    struct flow_key hdr; /* the headers it leaves with */
+    const struct flow_key *hdr; /* the headers it leaves with; floods share one */
 };
 
-/* A packet the virtual network itself made (ARP/ND, ICMP): sent once, no flow. */
+enum sim_emit_kind {
+    SIM_EMIT_ANSWER,  /* ARP/ND reply, echo reply, ICMP error: send it */
+    SIM_EMIT_SOLICIT, /* ARP/ND request: send it unless one for the same neighbour is under way */
+};
+
+/* A packet the virtual network itself made: sent once, no flow. */
 struct sim_emit {
+    uint8_t kind;
     const uint8_t *packet;
     uint32_t size;
-    uint32_t n_outs;
+    uint32_t n_outs; /* 0: it found no way out (or was consumed by another virtual device) */
     const struct sim_out *outs;
     struct flow_key key; /* of 'packet': outs' rewrites are differences to it */
+    topo_ref port;       /* the virtual port that sent it */
+    struct ip ip;        /* SIM_EMIT_SOLICIT: the neighbour asked for */
 };
 
 enum sim_need_kind {
     SIM_NEED_OBJECT, /* load 'ref' */
-    SIM_NEED_NEIGH,  /* resolve 'ip' on router port 'ref'; the request to send is in emits[] when
-                      * sim_input.may_ask allows it */
+    SIM_NEED_NEIGH,  /* resolve 'ip' on router port 'ref'; the request is in emits[] */
 };
 
 struct sim_need {
@@ -100,14 +109,22 @@ struct sim_need {
     struct ip ip;
 };
 
-/* What the packet taught: applied by the caller, locally at once and to the store behind. */
+enum sim_learn_kind {
+    SIM_LEARN_MAC,   /* (bridge, vlan, mac) is behind 'port' */
+    SIM_LEARN_NEIGH, /* (router, port, ip) has 'mac' */
+    SIM_LEARN_ADDR,  /* gratuitous ARP/ND replaces the MAC a bridge is seeded with for 'ip' */
+};
+
+/* What the packet taught: applied by the caller, locally at once and to the store behind.  MAC
+ * entries are reported by every packet, known or not, so that the caller can tie their life to the
+ * flows that came of them; the others only when they'd change or refresh something. */
 struct sim_learn {
-    bool neigh;      /* neighbour entry, else MAC entry */
-    topo_ref device; /* bridge, or router */
-    topo_ref port;
+    uint8_t kind;
     uint16_t vlan;
+    topo_ref device; /* bridge, or router */
+    topo_ref port;   /* 0 for SIM_LEARN_ADDR */
     struct mac mac;
-    struct ip ip; /* neigh */
+    struct ip ip; /* not for SIM_LEARN_MAC */
 };
 
 /* One step of the way, for people.  Filled only when asked (sim_input.want_trail). */
@@ -133,6 +150,10 @@ struct sim_input {
     bool want_trail;
     bool any_ingress;     /* trace: 'port' need not be exterior or active */
     unsigned max_devices; /* traversed before it is a loop; 0: 32 */
+    /* Needs of an earlier run that won't be met in time: what hangs on them fails now
+     * (SIM_TOPOLOGY_TIMEOUT; SIM_NEIGH_TIMEOUT with the ICMP error). */
+    const struct sim_need *given_up;
+    uint32_t n_given_up;
 };
 
 struct sim_result {
@@ -141,6 +162,8 @@ struct sim_result {
     uint8_t reason_kind;   /* enum topo_kind */
     struct uuid reason_id; /* the deciding object */
     bool no_flow;          /* every such packet must come up (userspace only) */
+    bool brief;            /* the flow shall live 5 s: the cause may pass without a tag telling, or
+                            * the sender is to be told again */
     struct flow_key mask;  /* what was looked at */
     uint32_t n_outs, n_tags, n_emits, n_needs, n_learns, n_steps;
     struct sim_out *outs;
@@ -151,7 +174,11 @@ struct sim_result {
     struct sim_step *steps;
 };
 
-/* Runs one packet.  'arena' is the caller's, reset by it between runs. */
+/* Runs one packet.  'arena' is the caller's, reset by it between runs.
+ *
+ * SIM_NEED: obtain needs[], send the SIM_EMIT_SOLICIT packets (no others are there), run again.
+ * Otherwise all emits[] are to be sent and learns[] applied whatever the verdict.  Tags don't
+ * include the tunnels: who turns an output into a tunnel adds tag_tunnel() of that host. */
 void sim_run(const struct sim_input *in, struct arena *arena, struct sim_result *out);
 
 /* The neighbour request a router port would send for 'ip' (ARP or ND), with its outs, simulated as

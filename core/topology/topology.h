@@ -107,7 +107,7 @@ struct topo_bridge {
     uint32_t n_exterior;
     topo_ref *exterior; /* sorted; flood goes here */
     uint32_t n_links;
-    struct topo_link *links;
+    struct topo_link *links; /* sorted by mac (zero for peer bridges), then port */
     uint32_t n_seeds;
     struct topo_seed *seeds;     /* sorted by ip */
     struct topo_mac_table *macs; /* tables.h; shared by all versions of the object */

@@ -1,0 +1,196 @@
+# The laboratory of the functional tests: hosts, VMs, agents, waiting, cleaning up.  Source it:
+#
+#   #!/bin/bash
+#   # h1 [agent] ---- underlay ---- h2 [agent]        <- every test opens with its drawing
+#   . "$(dirname "$0")/lib.sh"
+#   lab_start th                   # namespaces are called th-*; all is swept when the test ends
+#   host_add h1; host_add h2       # namespaces joined by an underlay: 10.255.0.1, 10.255.0.2
+#   vm_add h1 vm1 10.0.1.10/24 10.0.1.1 fd00:1::10/64 fd00:1::1
+#   agent_start h1; agent_start h2
+#   cli router create name r1
+#   await 10 port_active h1 vm1
+#   check "vm1 reaches vm2" on vm1 ping -c 1 -W 2 10.0.2.10
+#   done_testing
+#
+# A host is a network namespace with interface "wire0" on the underlay, and the host end of each of
+# its VMs, named as the VM.  A VM is a namespace with "eth0".  Nothing is slept for: conditions are
+# awaited with a deadline.  The first failed check ends the test, shows the agents' logs and cleans up.
+
+LAB='' DIR='' STORE='' ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+BUILD=${BUILD:-$ROOT/build}
+case $BUILD in /*) ;; *) BUILD=$ROOT/$BUILD ;; esac
+PATH=$BUILD:$PATH
+declare -A AGENT_PID HOST_IP VM_HOST
+n_hosts=0 n_checks=0
+
+skip() { echo "$*"; exit 77; }
+say() { echo "== $*"; }
+fail() { echo "not ok: $*"; exit 1; }
+now_ms() { local t=${EPOCHREALTIME/[.,]/}; echo $((t / 1000)); }
+
+# await SECONDS COMMAND...: until it succeeds; past the deadline the test fails.
+await() {
+    local limit=$1 end
+    shift
+    end=$(($(now_ms) + limit * 1000))
+    until "$@" >/dev/null 2>&1; do
+        [ "$(now_ms)" -lt "$end" ] || fail "not within $limit s: $*"
+        sleep 0.05
+    done
+}
+
+# check WHAT COMMAND...: succeeds, or the test fails and shows what the command said.
+check() {
+    local what=$1 out
+    shift
+    out=$("$@" 2>&1) || fail "$what: exit $?: $*"$'\n'"$out"
+    n_checks=$((n_checks + 1))
+    echo "ok: $what"
+}
+# check_fails WHAT COMMAND...: the command does not succeed.
+check_fails() {
+    local what=$1 out
+    shift
+    out=$("$@" 2>&1) && fail "$what: should have failed: $*"$'\n'"$out"
+    n_checks=$((n_checks + 1))
+    echo "ok: $what"
+}
+# check_same WHAT WANTED GOT
+check_same() {
+    [ "$2" = "$3" ] || fail "$1: wanted \"$2\", got \"$3\""
+    n_checks=$((n_checks + 1))
+    echo "ok: $1"
+}
+
+# on NAMESPACE COMMAND...: NAMESPACE is a host or a VM.  (nsenter, not "ip netns exec": the mount
+# namespace stays the same, and with it the pinned eBPF maps under /sys/fs/bpf.)
+on() {
+    local ns=$1
+    shift
+    nsenter --net="/run/netns/$LAB-$ns" -- "$@"
+}
+
+lab_start() { # NAME, up to 4 letters
+    LAB=$1
+    [ "$(id -u)" = 0 ] || skip "needs root: network namespaces"
+    lab_sweep
+    DIR=${LAB_DIR:-$(mktemp -d "/tmp/mn-$LAB.XXXXXX")}
+    mkdir -p "$DIR"
+    STORE=${MN_LAB_STORE:-file:$DIR/store.db}
+    export MN_STORE=$STORE
+    trap lab_end EXIT
+    trap 'exit 130' INT TERM HUP
+    mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf || skip "cannot mount a bpf file system"
+    ns_new wire || skip "cannot create network namespaces"
+    on wire ip link add br0 type bridge mcast_snooping 0
+    on wire ip link set br0 mtu "${WIRE_MTU:-1500}" up
+}
+
+ns_new() {
+    ip netns add "$LAB-$1" || return
+    on "$1" ip link set lo up
+    on "$1" sysctl -q -w net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0 \
+        net.ipv6.conf.default.accept_ra=0 net.ipv6.conf.all.router_solicitations=0 \
+        net.ipv6.conf.default.router_solicitations=0
+}
+
+host_add() { # HOST [UNDERLAY_IP/LEN]
+    local h=$1
+    n_hosts=$((n_hosts + 1))
+    local ip=${2:-10.255.0.$n_hosts/24}
+    HOST_IP[$h]=${ip%/*}
+    ns_new "$h"
+    ip link add wire0 netns "$LAB-$h" type veth peer name "$h" netns "$LAB-wire"
+    on "$h" ip link set wire0 mtu "${WIRE_MTU:-1500}" up
+    on wire ip link set "$h" mtu "${WIRE_MTU:-1500}" master br0 up
+    on "$h" ip addr add "$ip" dev wire0
+    on "$h" ip addr add "fd00:255::$n_hosts/64" dev wire0 nodad
+    cat /proc/sys/kernel/random/uuid >"$DIR/$h.id"
+}
+host_id() { cat "$DIR/$1.id"; }
+
+# vm_add HOST VM [ADDRESS/LEN [GATEWAY]]...: IPv4 and IPv6 alike; "-" for no gateway.
+# MTU: the underlay's less VXLAN's 50 bytes.  VM_MAC=... chooses the MAC.
+vm_add() {
+    local h=$1 v=$2
+    shift 2
+    VM_HOST[$v]=$h
+    ns_new "$v"
+    ip link add eth0 netns "$LAB-$v" ${VM_MAC:+address "$VM_MAC"} type veth peer name "$v" netns "$LAB-$h"
+    on "$v" ip link set eth0 mtu "${VM_MTU:-$((${WIRE_MTU:-1500} - 50))}" up
+    on "$h" sysctl -q -w "net.ipv6.conf.$v.disable_ipv6=1"
+    on "$h" ip link set "$v" mtu "${VM_MTU:-$((${WIRE_MTU:-1500} - 50))}" up
+    while [ $# -gt 0 ]; do
+        case $1 in *:*) on "$v" ip addr add "$1" dev eth0 nodad ;; *) on "$v" ip addr add "$1" dev eth0 ;; esac
+        shift
+        [ $# -gt 0 ] || break
+        case $1 in */*) continue ;; -) ;; *) on "$v" ip route add default via "$1" dev eth0 ;; esac
+        shift
+    done
+}
+vm_mac() { on "$1" ip -o link show eth0 | sed 's/.*link\/ether \([^ ]*\).*/\1/'; }
+
+# agent_start HOST [OPTIONS...]: returns when its control socket answers.
+agent_start() {
+    local h=$1
+    shift
+    on "$h" mn-agent --store "$STORE" --host-id "$(host_id "$h")" --datapath "${LAB_DATAPATH:-ebpf}" \
+        --name "$LAB-$h" --control "$DIR/$h.sock" "$@" >>"$DIR/$h.log" 2>&1 &
+    AGENT_PID[$h]=$!
+    echo $! >"$DIR/$h.pid"
+    await 15 agent "$h" status
+}
+# agent HOST SUBCOMMAND...: asks the host's running agent.
+agent() {
+    local h=$1
+    shift
+    mn-agent --control "$DIR/$h.sock" "$@"
+}
+# agent_stop HOST [SIGNAL]: waits for its end; status is the agent's.
+agent_stop() {
+    local pid=${AGENT_PID[$1]}
+    unset "AGENT_PID[$1]"
+    kill "-${2:-TERM}" "$pid" 2>/dev/null
+    wait "$pid" 2>/dev/null
+}
+
+cli() { mn-cli "$@"; }
+
+# Ends every process that lives in one of our namespaces, and the namespaces with it.
+lab_sweep() {
+    local ns pid
+    for ns in $(ip netns list 2>/dev/null | awk -v p="$LAB-" 'index($1, p) == 1 { print $1 }'); do
+        for pid in $(ip netns pids "$ns"); do kill -KILL "$pid" 2>/dev/null; done
+        ip netns del "$ns"
+    done
+    rm -rf /sys/fs/bpf/mn/"$LAB"-*
+}
+
+lab_end() {
+    local rc=$? h pid
+    trap - EXIT
+    trap '' INT TERM HUP
+    if [ $rc != 0 ] && [ $rc != 77 ] && [ $rc != 130 ]; then
+        for h in "$DIR"/*.log; do
+            [ -s "$h" ] && { echo "--- $(basename "$h")"; tail -n 40 "$h"; }
+        done
+    fi
+    if [ -n "${KEEP:-}" ] && [ $rc = 0 ]; then exit 0; fi
+    for pid in "${AGENT_PID[@]}"; do kill -TERM "$pid" 2>/dev/null; done
+    for h in "${!AGENT_PID[@]}"; do
+        pid=${AGENT_PID[$h]}
+        (sleep 10; kill -KILL "$pid" 2>/dev/null) & local killer=$!
+        wait "$pid" 2>/dev/null
+        local end=$?
+        kill "$killer" 2>/dev/null; wait "$killer" 2>/dev/null
+        if [ $end != 0 ] && [ $rc = 0 ]; then
+            echo "not ok: agent of $h ended with status $end"; tail -n 60 "$DIR/$h.log"
+            rc=1
+        fi
+    done
+    lab_sweep
+    rm -rf "$DIR"
+    exit $rc
+}
+
+done_testing() { echo "$n_checks checks passed"; exit 0; }
