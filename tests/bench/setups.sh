@@ -85,7 +85,7 @@ ovs_vsctl() { ovs-vsctl --db="unix:$DIR/ovs/db.sock" "$@"; }
 # L4 ports made part of every flow, as a filter on ports does; and back to plain switching.
 ovs_flows() { # ports|plain
     local first=
-    [ "$1" = ports ] && first='multipath(symmetric_l4,0,hrw,2,0,NXM_NX_REG0[]),'
+    [ "$1" = ports ] && first='multipath(symmetric_l3l4+udp,0,hrw,2,0,NXM_NX_REG0[]),'
     OVS_RUNDIR=$DIR/ovs on ovs ovs-ofctl --strict mod-flows "unix:$DIR/ovs/br0.mgmt" "priority=0,actions=${first}normal"
 }
 ovs_pid() { cat "$DIR/ovs/vs.pid"; }
