@@ -112,16 +112,20 @@ bench-bins: $(BENCH)
 fuzz-bins: $(FUZZ)
 .PHONY: unit bench-bins fuzz-bins check check-quick demo bench fuzz deps install clean format
 
-# What each test is and how it is run: tests/run.
-check: all unit
+# What each test is and how it is run: tests/run.  (The build is a make of its own where packages may
+# have to be installed first: what pkg-config says is read when make starts.)
+check: deps
+	$(Q)$(MAKE) --no-print-directory all unit
 	$(Q)tests/run all
 check-quick: all unit
 	$(Q)tests/run quick
 fuzz: fuzz-bins
 	$(Q)tests/run fuzz
-bench: all bench-bins
+bench: deps
+	$(Q)$(MAKE) --no-print-directory all bench-bins
 	$(Q)tests/bench/run
-demo: deps all
+demo: deps
+	$(Q)$(MAKE) --no-print-directory all
 	$(Q)tests/functional/demo
 deps:
 	$(Q)tests/deps
