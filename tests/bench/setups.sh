@@ -26,6 +26,7 @@ two_hosts() { # SETUP
     for n in 1 2; do
         on "$1-$n" ip link set wire0 up
         on "$1-$n" ip addr add "10.2.0.$n/24" dev wire0
+        cat /proc/sys/kernel/random/uuid >"$DIR/$1-$n.id"
     done
 }
 
@@ -71,10 +72,11 @@ setup_ovs() {
     (
         export OVS_RUNDIR=$d OVS_LOGDIR=$d OVS_DBDIR=$d OVS_SYSCONFDIR=$d
         ovsdb-tool create "$d/conf.db" /usr/share/openvswitch/vswitch.ovsschema
-        on ovs ovsdb-server "$d/conf.db" --remote="punix:$d/db.sock" --unixctl="$d/db.ctl" \
+        nsenter --net="/run/netns/$LAB-ovs" -- ovsdb-server "$d/conf.db" --remote="punix:$d/db.sock" --unixctl="$d/db.ctl" \
             --log-file="$d/db.log" >/dev/null 2>&1 &
         echo $! >"$d/db.pid"
-        on ovs ovs-vswitchd "unix:$d/db.sock" --unixctl="$d/vs.ctl" --log-file="$d/vs.log" >/dev/null 2>&1 &
+        nsenter --net="/run/netns/$LAB-ovs" -- ovs-vswitchd "unix:$d/db.sock" --unixctl="$d/vs.ctl" \
+            --log-file="$d/vs.log" >/dev/null 2>&1 &
         echo $! >"$d/vs.pid"
     )
     await 10 ovs_vsctl --no-wait init
@@ -112,6 +114,70 @@ setup_vxlan() {
     done
     on vxlan-1 ip link set vxlan-a master br0
     on vxlan-2 ip link set vxlan-b master br0
+}
+
+# Ours.  One agent, on host "mn", serves all setups of one host; mnvx has an agent on each of its two.
+mn_host() {
+    [ -e "$DIR/mn.id" ] && return
+    ns_new mn
+    cat /proc/sys/kernel/random/uuid >"$DIR/mn.id"
+    agent_start mn
+}
+# Commands for a bridge or, with ROUTERS > 0, bridge - router ... router - bridge: ports SETUP-a, SETUP-b.
+# Links between routers are 10.8.N.0/24, .1 on the left.
+mn_topology() { # SETUP ROUTERS
+    local s=$1 n=$2 i left right=$1-left
+    echo "bridge create name $s-left"
+    [ "$n" = 0 ] || right=$s-right
+    [ "$n" = 0 ] || echo "bridge create name $right"
+    echo "bridge $s-left port create name $s-a"
+    echo "bridge $right port create name $s-b"
+    for i in $(seq "$n"); do
+        echo "router create name $s-r$i"
+        if [ "$i" = 1 ]; then left=10.1.1.1; else left=10.8.$((i - 1)).2; fi
+        if [ "$i" = "$n" ]; then right=10.1.2.1; else right=10.8.$i.1; fi
+        echo "router $s-r$i port create name $s-l$i addresses $left/24"
+        echo "router $s-r$i port create name $s-g$i addresses $right/24"
+        mn_route "$s-r$i" 10.1.1.0/24 "$s-l$i" "$([ "$i" = 1 ] || echo "10.8.$((i - 1)).1")"
+        mn_route "$s-r$i" 10.1.2.0/24 "$s-g$i" "$([ "$i" = "$n" ] || echo "10.8.$i.2")"
+        [ "$i" = 1 ] || echo "port $s-l$i set peer $s-g$((i - 1))"
+    done
+    [ "$n" = 0 ] && return
+    echo "bridge $s-left port create name $s-up"
+    echo "bridge $s-right port create name $s-down"
+    echo "port $s-l1 set peer $s-up"
+    echo "port $s-g$n set peer $s-down"
+}
+mn_route() { echo "router $1 add route dst $2 src 0.0.0.0/0 type normal port $3${4:+ gw $4}"; }
+mn_bind() { # SETUP HOST_A HOST_B
+    echo "host $2 add binding port $1-a interface $1-a"
+    echo "host $3 add binding port $1-b interface $1-b"
+}
+mn_local() { # SETUP ROUTERS
+    mn_host
+    if [ "$2" = 0 ]; then bridged_vms "$1" mn mn; else routed_vms "$1" mn mn; fi
+    { mn_topology "$1" "$2"; mn_bind "$1" mn mn; } | mn-cli
+}
+setup_mn1() { mn_local mn1 0; }
+setup_mn2() { mn_local mn2 1; }
+setup_mn10() { mn_local mn10 8; }
+# Two equal routes make the router read every port number: each connection is a flow of its own.
+setup_mnflows() {
+    mn_local mnflows 1
+    mn_route mnflows-r1 10.1.2.0/24 mnflows-g1 | mn-cli
+}
+setup_mnvx() {
+    two_hosts mnvx
+    routed_vms mnvx mnvx-1 mnvx-2
+    agent_start mnvx-1
+    agent_start mnvx-2
+    {
+        echo "tunnel-zone create name mnvx type vxlan"
+        echo "tunnel-zone mnvx add member host mnvx-1 address 10.2.0.1"
+        echo "tunnel-zone mnvx add member host mnvx-2 address 10.2.0.2"
+        mn_topology mnvx 1
+        mn_bind mnvx mnvx-1 mnvx-2
+    } | mn-cli
 }
 
 # Offloads of both VMs of a setup, and of the underlay: what a NIC without them would put on a wire.

@@ -34,7 +34,7 @@ await() {
     shift
     end=$(($(now_ms) + limit * 1000))
     until "$@" >/dev/null 2>&1; do
-        [ "$(now_ms)" -lt "$end" ] || fail "not within $limit s: $*"
+        [ "$(now_ms)" -lt "$end" ] || { fail "not within $limit s: $*"; return 1; }
         sleep 0.05
     done
 }
@@ -134,7 +134,9 @@ vm_mac() { on "$1" ip -o link show eth0 | sed 's/.*link\/ether \([^ ]*\).*/\1/';
 agent_start() {
     local h=$1
     shift
-    on "$h" mn-agent --store "$STORE" --host-id "$(host_id "$h")" --datapath "${LAB_DATAPATH:-ebpf}" \
+    # not "on": $! must be the agent; and a host name of its own, which mn-cli calls the host by
+    nsenter --net="/run/netns/$LAB-$h" -- unshare --uts sh -c 'hostname "$0" && exec "$@"' "$h" \
+        mn-agent --store "$STORE" --host-id "$(host_id "$h")" --datapath "${LAB_DATAPATH:-ebpf}" \
         --name "$LAB-$h" --control "$DIR/$h.sock" "$@" >>"$DIR/$h.log" 2>&1 &
     AGENT_PID[$h]=$!
     echo $! >"$DIR/$h.pid"

@@ -1,0 +1,69 @@
+# From samples ("METRIC SETUP ROUND VALUE" lines) to a table and bench.json, sourced by tests/bench/run.
+
+declare -A TITLE=(
+    [veth]='bare veth pair' [bridge]='Linux bridge' [nft]='Linux routing + 50 nftables rules'
+    [ovs]='OVS user space' [mn1]='mn: bridge' [mn2]='mn: bridge-router-bridge' [mn10]='mn: 10 virtual hops'
+    [routing]='plain routing, no tunnel' [vxlan]='kernel vxlan + bridge' [mnvx]='mn: routed, by VXLAN'
+    [mnflows]='mn: bridge-router-bridge')
+
+median() { sort -g | awk '{ a[NR] = $1 } END { if (NR) print NR % 2 ? a[(NR + 1) / 2] : (a[NR / 2] + a[NR / 2 + 1]) / 2 }'; }
+value() { awk -v m="$1" -v s="$2" '$1 == m && $2 == s { print $4 }' "$SAMPLES" | median; }
+ratio() { # METRIC SETUP OTHER: within each round
+    awk -v m="$1" -v s="$2" -v o="$3" '$1 != m { next } $2 == o { d[$3] = $4 } $2 == s { v[$3] = $4 }
+        END { for (r in v) if (d[r] > 0) print v[r] / d[r] }' "$SAMPLES" | median
+}
+cell() { # WIDTH FORMAT VALUE: "-" for a figure there is none of
+    if [ -n "$3" ]; then printf "%$1s" "$(printf "$2" "$3")"; else printf "%$1s" -; fi
+}
+row() { # SETUP REFERENCE [seg]
+    printf '%-34s' "${TITLE[$1]}"
+    cell 7 %.0f "$(value kpps "$1")"; cell 6 %.2f "$(ratio kpps "$1" "$2")"
+    cell 10 %.1f "$(value tcp "$1")"; cell 6 %.2f "$(ratio tcp "$1" "$2")"
+    cell 9 %.1f "$(value off "$1")"; cell 6 %.2f "$(ratio off "$1" "$2")"
+    [ -z "${3:-}" ] || { cell 9 %.1f "$(value seg "$1")"; cell 6 %.2f "$(ratio seg "$1" "$2")"; }
+    cell 9 %.1f "$(value rtt "$1")"
+    echo
+}
+report() {
+    local s
+    echo
+    printf '%-34s%13s%16s%15s%9s\n' 'One host' 'kpps    of' 'TCP Gb/s    of' 'no offl.   of' 'rtt us'
+    for s in $LOCAL; do row "$s" veth; done
+    echo
+    printf '%-34s%13s%16s%15s%15s%9s\n' 'Two hosts' 'kpps    of' 'TCP Gb/s    of' 'no offl.   of' 'segm.   of' 'rtt us'
+    for s in $OVERLAY; do row "$s" routing seg; done
+    echo
+    printf '%-34s%24s%24s%12s\n' 'New flows, daemon on one core' 'asleep: 1st p50 p90 later' 'awake: 1st p50 p90 later' 'set-ups/s'
+    for s in $(slow_paths); do
+        printf '%-34s' "${TITLE[$s]}"
+        for w in asleep awake; do
+            cell 12 %.1f "$(value first_$w "$s")"; cell 7 %.0f "$(value first90_$w "$s")"; cell 6 %.1f "$(value later_$w "$s")"
+        done
+        cell 12 %.0f "$(value setups "$s")"
+        echo
+    done
+}
+
+# KEY VALUE lines to JSON, over what the file holds already.
+report_json() { # FILE
+    local old={}
+    [ -s "$1" ] && old=$(cat "$1")
+    {
+        echo local_pps_vs_veth "$(ratio kpps mn2 veth)"
+        echo local_pps_10_hops_vs_veth "$(ratio kpps mn10 veth)"
+        echo local_pps_vs_bridge "$(ratio kpps mn2 bridge)"
+        echo local_pps_vs_ovs "$(ratio kpps mn2 ovs)"
+        echo local_tcp_vs_veth "$(ratio tcp mn2 veth)"
+        echo overlay_pps_vs_routing "$(ratio kpps mnvx routing)"
+        echo overlay_tcp_vs_routing "$(ratio tcp mnvx routing)"
+        echo overlay_tcp_segmented_vs_kernel_vxlan "$(ratio seg mnvx vxlan)"
+        echo first_packet_us_p50 "$(value first_asleep mnflows)"
+        echo first_packet_busy_us_p50 "$(value first_awake mnflows)"
+        echo setup_per_s "$(value setups mnflows)"
+        echo sim_ns "$(value sim mn)"
+        echo agent_idle_kib "$(value idle_kib mn)"
+        echo agent_5000_ports_kib "$(value ports_kib mn)"
+        echo bytes_per_flow "$(value flow_bytes mn)"
+    } | awk 'NF == 2' | jq -Rn --argjson old "$old" \
+        '$old + ([inputs | split(" ") | {(.[0]): (.[1] | tonumber)}] | add // {})' >"$1.new" && mv "$1.new" "$1"
+}
