@@ -29,15 +29,16 @@ enum packet_bad {
     PACKET_BAD_IP_VERSION,
     PACKET_BAD_IP6_EXT, /* chain too long, or cut */
     PACKET_BAD_L4,      /* TCP/UDP/ICMP header cut, or its own length field wrong */
-    PACKET_BAD_ARP,     /* cut, or not Ethernet/IPv4 */
-    PACKET_BAD_ADDR,    /* source multicast, broadcast or loopback */
+    PACKET_BAD_ARP,     /* cut, not Ethernet/IPv4, or no possible sender */
+    PACKET_BAD_ADDR,    /* source multicast, broadcast or loopback; ::ffff:0:0/96 in an IPv6 header,
+                         * which would pass for IPv4 in every table (types.h) */
     PACKET_BAD_ND,      /* RFC 4861 section 7.1: hop limit, lengths, options */
 };
 const char *packet_bad_name(unsigned bad);
 
 /* Offsets of the layers from the start of the frame; 0: not there. */
 struct packet_layers {
-    uint16_t l3, l4, l4_end; /* l4_end: first byte behind the IP payload (padding excluded) */
+    uint32_t l3, l4, l4_end; /* l4_end: first byte behind the IP payload (padding excluded) */
 };
 
 /* in_port, tun_id and tun_src of 'key' are left to the caller, everything else is set. */
