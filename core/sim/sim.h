@@ -165,9 +165,10 @@ struct sim_result {
     bool brief;            /* the flow shall live 5 s: the cause may pass without a tag telling, or
                             * the sender is to be told again */
     struct flow_key mask;  /* what was looked at */
-    uint32_t n_outs, n_tags, n_emits, n_needs, n_learns, n_steps;
+    uint32_t n_outs, n_tags, n_dsts, n_emits, n_needs, n_learns, n_steps;
     struct sim_out *outs;
     tag_t *tags;
+    struct tag_dst *dsts; /* what its TAG_ROUTE_DST tags were made of, for dst_tags.h */
     struct sim_emit *emits;
     struct sim_need *needs;
     struct sim_learn *learns;

@@ -56,8 +56,8 @@ static inline tag_t tag_tunnel(topo_ref host)
 
 /* Destination tags: a lookup that ended with 'bits' (topo_lpm_result.dst_bits) of 'dst' examined
  * carries the tag of exactly that prefix.  A change of a route for prefix P makes untrue the tags
- * of all prefixes inside P and of those that contain P; which of them are in use anywhere here, the
- * registry of dst_tags.h knows. */
+ * of all prefixes inside P and of those that contain P: it is announced as that prefix, and
+ * whoever keeps results finds the tags in the registry of dst_tags.h. */
 static inline tag_t tag_route_dst(topo_ref router, const struct ip *dst, unsigned bits)
 {
     struct ip net = *dst;
@@ -70,5 +70,25 @@ static inline tag_t tag_route_dst(topo_ref router, const struct ip *dst, unsigne
     return tag_make(TAG_ROUTE_DST,
                     hash_u64(net.q[0] ^ hash_u64(net.q[1] ^ (uint64_t)router << 8 ^ bits)));
 }
+
+/* What such a tag was made of, for that registry. */
+struct tag_dst {
+    struct ip dst;
+    topo_ref router;
+    uint8_t bits;
+};
+
+static inline tag_t tag_of_dst(const struct tag_dst *d)
+{
+    return tag_route_dst(d->router, &d->dst, d->bits);
+}
+
+/* Something made untrue: a tag, or (tag 0) what lookups on 'router' found for destinations within
+ * 'prefix'. */
+struct tag_change {
+    tag_t tag;
+    topo_ref router;
+    struct cidr prefix;
+};
 
 #endif
