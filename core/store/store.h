@@ -11,15 +11,17 @@
  *   memory:NAME                  in this process; the same NAME opens the same tree ("memory:" is
  *                                a fresh anonymous one, gone at its last close)
  *
- * Paths are "/a/b/c": no empty, "." or ".." parts, no control bytes, at most STORE_PATH_MAX bytes.
- * A parent must exist, except under STORE_PARENTS.  Data is at most STORE_VALUE_MAX bytes: more is
- * refused with -E2BIG before anything is sent.  A commit of more than STORE_COMMIT_MAX bytes
- * (paths and data added up) or STORE_COMMIT_OPS operations likewise.
+ * Paths are "/a/b/c": UTF-8, no empty, "." or ".." parts, no control characters, shorter than
+ * STORE_PATH_MAX bytes.  "/" can be read and watched, not written.  A parent must exist, except
+ * under STORE_PARENTS, and can't be ephemeral (-EINVAL).  Data is at most STORE_VALUE_MAX bytes:
+ * more is refused with -E2BIG before anything is sent.  A commit of more than STORE_COMMIT_MAX
+ * bytes (store_op_cost() added up) or STORE_COMMIT_OPS operations likewise.
  *
- * Watches are persistent and coalesced: after store_watch() every change of the node since the last
- * read of it by this handle gives at least one event, also across reconnects, server loss and
- * session expiry (the client compares and synthesises what it missed).  Read after the event.
- * An event is a hint: it may come without a change.
+ * Watches are persistent and coalesced.  Watch first, then read: from then on every change gives at
+ * least one event after it, also across reconnects, server loss and session expiry (the client
+ * compares and synthesises what it missed), and also when this handle made the change.  Read after
+ * the event.  Changes between two store_next_event() calls may share an event, and an event is a
+ * hint: it may come without a change.
  *
  * Ephemeral nodes belong to the handle: if its session expires while the process lives, the handle
  * opens a new session and makes its ephemeral nodes again before it says STORE_EV_RECONNECTED; a
@@ -34,15 +36,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/types.h"
 
-#define STORE_PATH_MAX   512
-#define STORE_VALUE_MAX  (900 * 1000)
-#define STORE_COMMIT_MAX (900 * 1000)
-#define STORE_COMMIT_OPS 4000
-#define STORE_ANY        (-1) /* any version */
+#define STORE_PATH_MAX    512
+#define STORE_VALUE_MAX   (900 * 1000)
+#define STORE_COMMIT_MAX  (960 * 1000)
+#define STORE_COMMIT_OPS  4000
+#define STORE_WATCHES_MAX 10000
+#define STORE_ANY         (-1) /* any version */
 
 struct store;
 
@@ -57,13 +61,14 @@ int store_open(const char *url, const struct store_options *opts, struct store *
                struct error *e);
 void store_close(struct store *s); /* ephemeral nodes of the handle go; null is fine */
 
-/* A value read.  'data' has a terminating zero behind 'size' bytes; free with store_value_free(). */
+/* A value read.  'data' has a terminating zero behind 'size' bytes; free with store_value_free().
+ */
 struct store_value {
     char *data;
     size_t size;
-    int64_t version;  /* for compare-and-set; counts the node's changes, from 0 */
-    int rc;           /* store_get_many only: 0 or -ENOENT */
-    bool ephemeral;   /* dies with its owner */
+    int64_t version; /* for compare-and-set; counts the node's changes, from 0 */
+    int rc;          /* store_get_many only: 0 or -ENOENT */
+    bool ephemeral;  /* dies with its owner */
 };
 void store_value_free(struct store_value *v);
 
@@ -104,8 +109,15 @@ struct store_op {
     int64_t version; /* SET, DELETE, CHECK: STORE_ANY or the version expected */
 };
 
-/* All or nothing.  On failure *failed (unless null) is the index of the operation that refused
- * (or -1 when the store itself failed), and nothing has changed. */
+/* What an operation counts against STORE_COMMIT_MAX: its bytes and a share of the protocol's. */
+static inline size_t store_op_cost(const struct store_op *op)
+{
+    return strlen(op->path) + op->size + 64;
+}
+
+/* All or nothing; in order, each operation sees those before it.  On failure *failed (unless null)
+ * is the index of the operation that refused (or -1 when the store itself failed), and nothing has
+ * changed. */
 int store_commit(struct store *s, const struct store_op *ops, size_t n, int *failed,
                  struct error *e);
 
@@ -123,7 +135,10 @@ enum store_watch_kind {
     STORE_WATCH_CHILDREN = 2, /* a child came or went; the node need not exist yet */
 };
 
-/* Adds or removes interest.  'tag' comes back in the event.  Repeating is harmless. */
+/* Adds or removes interest.  'tag' comes back in the event; a path and kind has one tag, the
+ * latest. Repeating is harmless.  -ENOSPC beyond STORE_WATCHES_MAX paths and kinds of one handle,
+ * or when the paths add up to more than STORE_VALUE_MAX bytes: a client re-sends all its watches in
+ * one packet when it reconnects, and the servers take no larger one. */
 int store_watch(struct store *s, const char *path, unsigned kinds, uint64_t tag, struct error *e);
 void store_unwatch(struct store *s, const char *path, unsigned kinds);
 
@@ -149,25 +164,5 @@ bool store_connected(struct store *s);
 
 /* Bytes this handle holds: buffers, watches, caches. */
 size_t store_memory(struct store *s);
-
-/* A filling of the interface.  'url' is what follows the scheme. */
-struct store_ops {
-    const char *scheme; /* "zk", "file", "memory" */
-    int (*open)(const char *url, const struct store_options *opts, struct store **out,
-                struct error *e);
-    void (*close)(struct store *s);
-    int (*get_many)(struct store *s, const char *const *paths, size_t n, struct store_value *out,
-                    struct error *e);
-    int (*children_many)(struct store *s, const char *const *paths, size_t n,
-                         struct store_names *out, int *rcs, struct error *e);
-    int (*commit)(struct store *s, const struct store_op *ops, size_t n, int *failed,
-                  struct error *e);
-    int (*watch)(struct store *s, const char *path, unsigned kinds, uint64_t tag, struct error *e);
-    void (*unwatch)(struct store *s, const char *path, unsigned kinds);
-    int (*event_fd)(struct store *s);
-    int (*next_event)(struct store *s, struct store_event *ev);
-    bool (*connected)(struct store *s);
-    size_t (*memory)(struct store *s);
-};
 
 #endif
