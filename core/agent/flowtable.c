@@ -257,7 +257,7 @@ static void remove_name(struct flowtable *ft, uint32_t id)
     ft->n_flows--;
 }
 
-int ft_put(struct flowtable *ft, const struct ft_flow *f, uint64_t now, uint32_t *out)
+int ft_put(struct flowtable *ft, const struct ft_flow *f, uint64_t now, struct ft_done *done)
 {
     enum ft_put_result result = FT_NEW;
     struct name n;
@@ -266,8 +266,10 @@ int ft_put(struct flowtable *ft, const struct ft_flow *f, uint64_t now, uint32_t
     uint32_t id = find_name(ft, &n), set = ti_take(ft->tags, f->tags, f->n_tags);
     if (!set)
         return -ENOSPC;
+    *done = (struct ft_done){.cookie = n.cookie};
     if (id) {
         const struct rec *r = rec_at(ft, id);
+        done->old_drop = r->drop;
         bool lost = f->missed && passed(steps(now), r->made, steps(FRESH_NS));
         result = r->outs_hash == f->outs_hash && !lost ? FT_SAME : FT_CHANGED;
         list_remove(ft, id);
@@ -288,7 +290,7 @@ int ft_put(struct flowtable *ft, const struct ft_flow *f, uint64_t now, uint32_t
     ft->n_class[r->class]++;
     peers_add(ft, id, set);
     list_append(ft, id);
-    *out = id;
+    done->id = id;
     return result;
 }
 
@@ -426,7 +428,9 @@ uint32_t ft_note(struct flowtable *ft, uint64_t cookie, uint64_t packets, uint64
     if (!id)
         return 0;
     struct rec *r = rec_at(ft, id);
-    *n_new = (uint32_t)packets - r->packets;
+    /* a datapath counts anew when a flow is replaced */
+    *n_new = (int32_t)((uint32_t)packets - r->packets) >= 0 ? (uint32_t)packets - r->packets
+                                                            : (uint32_t)packets;
     r->packets = (uint32_t)packets;
     if (used && *n_new)
         r->used = MAX(1u, steps(used));

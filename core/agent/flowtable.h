@@ -56,9 +56,14 @@ struct ft_flow {
 /* FT_CHANGED: its outputs differ, or it was missed although it isn't fresh: install it (again). */
 enum ft_put_result { FT_NEW, FT_CHANGED, FT_SAME };
 
-/* Records a flow simulated at 'now'.  Returns an enum ft_put_result and its id, or -ENOSPC: make
- * room with ft_victim() and ft_remove(). */
-int ft_put(struct flowtable *ft, const struct ft_flow *f, uint64_t now, uint32_t *id);
+struct ft_done {
+    uint32_t id;
+    uint32_t old_drop; /* ft_flow.drop of the flow it replaced, 0 for a new one */
+    uint64_t cookie;
+};
+/* Records a flow simulated at 'now'.  Returns an enum ft_put_result, or -ENOSPC: make room with
+ * ft_victim() and ft_remove(). */
+int ft_put(struct flowtable *ft, const struct ft_flow *f, uint64_t now, struct ft_done *done);
 /* Takes over a flow that an earlier process installed: its tags are unknown, so it is due to be
  * simulated.  0, also when it is there already, or -ENOSPC. */
 int ft_adopt(struct flowtable *ft, const struct flow_key *key, const struct flow_key *mask,

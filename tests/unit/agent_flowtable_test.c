@@ -48,7 +48,10 @@ static int put(struct flowtable *ft, unsigned n, enum ft_class class, uint64_t n
                         .outs_hash = outs,
                         .tags = (tag_t[]){7, tag, 9},
                         .n_tags = 3};
-    return ft_put(ft, &f, now, id);
+    struct ft_done done = {0};
+    int rc = ft_put(ft, &f, now, &done);
+    *id = done.id;
+    return rc;
 }
 
 static uint64_t cookie_of(unsigned n)
@@ -63,6 +66,7 @@ static void names_survive_folding(void **state)
 {
     struct flowtable *ft = ft_new(NULL);
     struct flow_key key, mask, k, m;
+    struct ft_done done;
     uint32_t id;
 
     assert_int_equal(put(ft, 70000, FT_FORWARD, SEC, 1, 100, &id), FT_NEW);
@@ -85,8 +89,8 @@ static void names_survive_folding(void **state)
     memset(&mask.ip_dst, 0xff, 7);
     struct ft_flow f = {
         .key = &key, .mask = &mask, .class = FT_DROP, .tags = (tag_t[]){1}, .n_tags = 1};
-    assert_int_equal(ft_put(ft, &f, SEC, &id), FT_NEW);
-    ft_key(ft, id, &k, &m);
+    assert_int_equal(ft_put(ft, &f, SEC, &done), FT_NEW);
+    ft_key(ft, done.id, &k, &m);
     struct flow_key want;
     flow_key_and(&want, &key, &mask);
     assert_memory_equal(&k, &want, sizeof k);
@@ -118,13 +122,13 @@ static void lost_flow_is_installed_again(void **state)
 {
     struct flowtable *ft = ft_new(NULL);
     struct flow_key key, mask;
-    uint32_t id;
+    struct ft_done done;
 
     make_flow(1, &key, &mask);
     struct ft_flow f = {.key = &key, .mask = &mask, .class = FT_FORWARD, .missed = true};
-    assert_int_equal(ft_put(ft, &f, SEC, &id), FT_NEW);
-    assert_int_equal(ft_put(ft, &f, SEC + SEC / 10, &id), FT_SAME);
-    assert_int_equal(ft_put(ft, &f, 10 * SEC, &id), FT_CHANGED);
+    assert_int_equal(ft_put(ft, &f, SEC, &done), FT_NEW);
+    assert_int_equal(ft_put(ft, &f, SEC + SEC / 10, &done), FT_SAME);
+    assert_int_equal(ft_put(ft, &f, 10 * SEC, &done), FT_CHANGED);
     ft_free(ft);
     (void)state;
 }

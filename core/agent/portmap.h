@@ -1,0 +1,28 @@
+/* Which virtual port is behind which port of the datapath, and the other way round.
+ *
+ * A map is immutable; the control thread builds the next one and swaps it in under RCU, workers
+ * read the one that hangs there.  It has what is bound and taken over on this host now, nothing
+ * else.  Threads: one writer; any registered reader. */
+#ifndef MN_AGENT_PORTMAP_H
+#define MN_AGENT_PORTMAP_H
+
+#include <stddef.h>
+
+#include "topology/topology.h"
+
+struct portmap;
+
+struct portmap_entry {
+    topo_ref port;
+    uint32_t port_no;
+};
+
+struct portmap *portmap_new(const struct portmap_entry *entries, size_t n);
+void portmap_free(struct portmap *m);       /* no reader may be left; null is fine */
+void portmap_free_later(struct portmap *m); /* after a grace period; null is fine */
+
+topo_ref portmap_port(const struct portmap *m, uint32_t port_no); /* 0: none */
+uint32_t portmap_no(const struct portmap *m, topo_ref port);      /* 0: none */
+size_t portmap_size(const struct portmap *m);
+
+#endif

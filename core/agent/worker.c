@@ -1,0 +1,240 @@
+#include "agent/worker.h"
+
+#include <stdlib.h>
+
+#include "agent/worker_internal.h"
+#include "base/clock.h"
+
+#define READY_MAX 32 /* parked packets run again in a turn */
+#define DUE_MAX   64 /* flows simulated again in a turn */
+#define LOOK_NS   (100 * NSEC_PER_MSEC)
+#define LOOK_MAX  64 /* flows expired in a turn */
+
+int worker_new(struct worker_host *host, const struct worker_options *opts, struct worker **out)
+{
+    struct worker *w = NEW(struct worker);
+    int rc = inbox_init(&w->inbox);
+
+    if (rc) {
+        free(w);
+        return rc;
+    }
+    w->host = host;
+    w->opts = *opts;
+    if (!w->opts.park_ns)
+        w->opts.park_ns = 5 * NSEC_PER_SEC;
+    w->ft = ft_new(&opts->flows);
+    w->drops = drops_new();
+    w->parked = parked_new();
+    w->asking = asking_new(&opts->asking);
+    batch_init(&w->batch, host->dp, opts->queue, w->ft, w->drops, &w->counters);
+    *out = w;
+    return 0;
+}
+
+void worker_free(struct worker *w)
+{
+    if (!w)
+        return;
+    batch_free(&w->batch);
+    asking_free(w->asking);
+    parked_free(w->parked);
+    drops_free(w->drops);
+    ft_free(w->ft);
+    inbox_free(&w->inbox);
+    free(w->spare_tags);
+    free(w);
+}
+
+static size_t take_upcalls(struct worker *w)
+{
+    struct dp_upcall ups[WORKER_UPCALLS];
+    int n = dp_recv(w->host->dp, w->opts.queue, ups, WORKER_UPCALLS);
+
+    if (n <= 0)
+        return 0;
+    w->counters.upcalls += (unsigned)n;
+    w->n_outcomes = 0;
+    for (int i = 0; i < n; i++)
+        worker_packet(w, &ups[i], NULL);
+    batch_flush(&w->batch);
+    return (size_t)n;
+}
+
+static void hear(struct worker *w)
+{
+    struct inbox_call *calls;
+    bool all;
+
+    if (!inbox_any(&w->inbox))
+        return;
+    size_t n = inbox_take(&w->inbox, &w->spare_tags, &w->spare_room, &all, &calls);
+    w->counters.invalidations += n;
+    for (size_t i = 0; i < n && !all; i++) {
+        w->counters.invalidated_flows += ft_invalidate(w->ft, w->spare_tags[i]);
+        parked_wake(w->parked, w->spare_tags[i]);
+    }
+    if (all) {
+        w->counters.invalidated_flows += ft_n_flows(w->ft);
+        ft_invalidate_all(w->ft);
+        parked_wake_all(w->parked);
+    }
+    while (calls) {
+        struct inbox_call *next = calls->next; /* the poster may free it in its function */
+        calls->fn(w, calls->aux);
+        calls = next;
+    }
+}
+
+static void run_parked(struct worker *w)
+{
+    struct parked_packet *done[READY_MAX];
+    unsigned n = 0;
+
+    parked_expire(w->parked, w->now);
+    w->n_outcomes = 0;
+    while (n < READY_MAX && (done[n] = parked_ready(w->parked))) {
+        worker_packet(w, &done[n]->up, done[n]);
+        n++;
+    }
+    if (n)
+        batch_flush(&w->batch);
+    while (n)
+        parked_done(w->parked, done[--n]);
+}
+
+static void run_due(struct worker *w)
+{
+    uint32_t id;
+
+    for (unsigned n = 0; n < DUE_MAX && (id = ft_due(w->ft)); n++)
+        worker_flow(w, id);
+    batch_flush(&w->batch);
+}
+
+static void expire_flows(struct worker *w)
+{
+    uint32_t ids[LOOK_MAX];
+
+    if (w->now < w->next_look_ns)
+        return;
+    size_t n = ft_look(w->ft, w->now, 256 + ft_n_flows(w->ft) / 64, ids, LOOK_MAX);
+    for (size_t i = 0; i < n; i++)
+        batch_remove(&w->batch, ids[i]);
+    w->counters.flows_expired += n;
+    w->next_look_ns = n == LOOK_MAX ? w->now : w->now + LOOK_NS;
+    batch_flush(&w->batch);
+}
+
+bool worker_run(struct worker *w, uint64_t now)
+{
+    w->now = w->batch.now = now;
+    size_t n = take_upcalls(w);
+    hear(w); /* behind the installs of this turn: see the header */
+    run_parked(w);
+    run_due(w);
+    expire_flows(w);
+    if (now >= asking_next_ns(w->asking)) {
+        asking_run(w->asking, now, worker_ask_again, w);
+        batch_flush(&w->batch);
+    }
+    return n == WORKER_UPCALLS || inbox_any(&w->inbox) || ft_due(w->ft) ||
+           parked_any_ready(w->parked) || (ft_n_flows(w->ft) && w->next_look_ns <= now);
+}
+
+uint64_t worker_next_ns(const struct worker *w)
+{
+    uint64_t next = MIN(asking_next_ns(w->asking), parked_next_ns(w->parked));
+
+    return ft_n_flows(w->ft) ? MIN(next, w->next_look_ns) : next;
+}
+
+struct inbox *worker_inbox(struct worker *w)
+{
+    return &w->inbox;
+}
+
+void worker_announce(struct worker *w, const tag_t *tags, size_t n)
+{
+    inbox_tags(&w->inbox, tags, n);
+}
+
+void worker_announce_all(struct worker *w)
+{
+    inbox_all(&w->inbox);
+}
+
+void worker_note_stats(struct worker *w, const struct worker_stat *stats, size_t n, uint64_t now)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t n_new,
+            id = ft_note(w->ft, stats[i].cookie, stats[i].packets, stats[i].used, &n_new);
+        uint32_t drop = id ? ft_drop(w->ft, id) : 0;
+        if (drop && n_new)
+            drops_count(w->drops, drop, n_new, now);
+    }
+}
+
+int worker_adopt(struct worker *w, const struct dp_flow *flow, uint64_t now)
+{
+    uint32_t hash = 0;
+    struct flow_out *outs = arena_alloc(&w->batch.arena, flow->n_outs * sizeof *outs);
+
+    for (uint16_t i = 0; i < flow->n_outs; i++) {
+        outs[i] = flow->outs[i];
+        translate_clean(&outs[i]);
+    }
+    hash = translate_hash(outs, flow->n_outs);
+    arena_reset(&w->batch.arena);
+    return ft_adopt(w->ft, &flow->key, &flow->mask, hash, now);
+}
+
+void worker_remove_flows(struct worker *w, uint32_t port_no, uint64_t now)
+{
+    struct flow_key key, mask;
+
+    w->batch.now = now;
+    for (uint32_t id = ft_next(w->ft, 0); id; id = ft_next(w->ft, id)) {
+        ft_key(w->ft, id, &key, &mask);
+        if (!port_no || key.in_port == port_no)
+            batch_remove(&w->batch, id);
+    }
+    batch_flush(&w->batch);
+}
+
+const struct flowtable *worker_flows(const struct worker *w)
+{
+    return w->ft;
+}
+
+const struct drops *worker_drops(const struct worker *w)
+{
+    return w->drops;
+}
+
+const struct worker_counters *worker_counters(const struct worker *w)
+{
+    return &w->counters;
+}
+
+void worker_memory(const struct worker *w, struct worker_memory *out)
+{
+    *out = (struct worker_memory){
+        .flows = ft_memory(w->ft),
+        .drops = drops_memory(w->drops),
+        .parked = parked_memory(w->parked),
+        .asking = asking_memory(w->asking),
+        .batch = sizeof *w + w->batch.execs_room * sizeof *w->batch.execs +
+                 w->spare_room * sizeof *w->spare_tags,
+    };
+}
+
+uint32_t worker_n_parked(const struct worker *w)
+{
+    return parked_size(w->parked);
+}
+
+uint32_t worker_n_asking(const struct worker *w)
+{
+    return asking_size(w->asking);
+}

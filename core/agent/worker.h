@@ -1,0 +1,94 @@
+/* Worker: packets that no flow wants become flows.
+ *
+ * worker_run() is one turn of the loop: take a batch of upcalls, simulate each, translate what the
+ * simulator decided into this host's ports and tunnels, install flows, send packets; then hear what
+ * others announced, simulate the touched flows again, serve timers.  It never blocks and never
+ * waits for another thread.
+ *
+ * Why no invalidation is lost: a change is published first and announced to the inbox second.  A
+ * packet simulated against the old topology has its flow in the table before the worker looks into
+ * the inbox again, so the announcement finds it.
+ *
+ * A touched flow stays installed while it is simulated again and is replaced in place, so that a
+ * change that alters nothing for it costs its traffic nothing.
+ *
+ * Packets that lack something (object, neighbour) are parked and run again from the start; the
+ * worker asks for it through 'struct worker_host'.
+ *
+ * Threads: a worker belongs to one thread, a registered RCU reader, except for worker_announce(),
+ * worker_call() and worker_wake(). */
+#ifndef MN_AGENT_WORKER_H
+#define MN_AGENT_WORKER_H
+
+#include "agent/asking.h"
+#include "agent/batch.h"
+#include "agent/inbox.h"
+#include "agent/parked.h"
+#include "agent/portmap.h"
+
+/* What the worker needs of the agent around it.  The functions are called in the worker's thread
+ * and must not block. */
+struct worker_host {
+    struct topo *topo;
+    struct dp *dp;
+    topo_ref local_host;
+    struct portmap **ports; /* RCU pointer */
+    /* Load this object and announce its tag. */
+    void (*need)(struct worker_host *h, topo_ref object);
+    /* A packet taught this; the local table has it already when 'changed'.  Store it, keep it
+     * alive; called at most every few seconds for one entry that doesn't change. */
+    void (*learned)(struct worker_host *h, const struct sim_learn *learn, bool changed,
+                    uint64_t now);
+    /* These tags became untrue: tell all workers, this one too. */
+    void (*announce)(struct worker_host *h, const tag_t *tags, size_t n);
+};
+
+struct worker_options {
+    unsigned queue; /* of the datapath: this worker's */
+    struct ft_limits flows;
+    struct asking_limits asking;
+    uint64_t park_ns; /* 0: 5 s */
+};
+
+struct worker;
+
+int worker_new(struct worker_host *host, const struct worker_options *opts, struct worker **out);
+/* Flows stay in the datapath; see worker_remove_flows(). */
+void worker_free(struct worker *w);
+
+/* One turn at time 'now'.  True when there may be more to do at once. */
+bool worker_run(struct worker *w, uint64_t now);
+/* When the next timer is due. */
+uint64_t worker_next_ns(const struct worker *w);
+/* Between inbox_sleep() and inbox_awake() of this the thread may poll; also the way in for others.
+ */
+struct inbox *worker_inbox(struct worker *w);
+
+/* Any thread. */
+void worker_announce(struct worker *w, const tag_t *tags, size_t n);
+void worker_announce_all(struct worker *w); /* as if every tag had been announced */
+
+/* The rest in the worker's thread, from an inbox call too. */
+
+/* Statistics of flows, read by another thread: 'used' in the agent's clock. */
+struct worker_stat {
+    uint64_t cookie, packets, used;
+};
+void worker_note_stats(struct worker *w, const struct worker_stat *stats, size_t n, uint64_t now);
+/* A flow found installed at start, of an earlier process. */
+int worker_adopt(struct worker *w, const struct dp_flow *flow, uint64_t now);
+/* Removes all flows that come in by datapath port 'port_no'; 0: all. */
+void worker_remove_flows(struct worker *w, uint32_t port_no, uint64_t now);
+
+const struct flowtable *worker_flows(const struct worker *w);
+const struct drops *worker_drops(const struct worker *w);
+const struct worker_counters *worker_counters(const struct worker *w);
+
+struct worker_memory {
+    size_t flows, drops, parked, asking, batch;
+};
+void worker_memory(const struct worker *w, struct worker_memory *out);
+uint32_t worker_n_parked(const struct worker *w);
+uint32_t worker_n_asking(const struct worker *w);
+
+#endif

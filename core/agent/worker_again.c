@@ -1,0 +1,107 @@
+#include "agent/worker_internal.h"
+
+#include <netinet/in.h>
+
+#include "packet/packet.h"
+
+#define AGAIN_TTL   64
+#define AGAIN_FRAME 256
+
+/* Whether the fields of the flow's key are all that deciding about it took.  ARP, neighbour
+ * discovery and what else is read beyond its key must come up as real packets. */
+static bool key_decides(const struct flow_key *key, const struct flow_key *mask)
+{
+    if (mask->eth_type && key->eth_type == ETH_TYPE_ARP)
+        return false;
+    if (!mask->eth_type || !mask->ip_proto)
+        return true;
+    switch (key->ip_proto) {
+    case IPPROTO_TCP:
+    case IPPROTO_UDP:
+    case IPPROTO_SCTP:
+        return true;
+    default: /* ICMP and the like: only their type, never looked at */
+        return !mask->tp_src;
+    }
+}
+
+/* A frame that agrees with the key as far as the key goes. */
+static size_t make_frame(const struct flow_key *key, const struct flow_key *mask, uint8_t *buf)
+{
+    struct flow_key k = *key;
+    size_t size = 0;
+
+    if (!ip_is_none(&mask->ip_src) && !ip_is_none(&mask->ip_dst) && mask->ip_proto)
+        size = packet_from_key(buf, AGAIN_FRAME, &k, NULL, 0);
+    if (!size) {
+        memset(buf, 0, AGAIN_FRAME);
+        memcpy(buf, &k.eth_dst, 6);
+        memcpy(buf + 6, &k.eth_src, 6);
+        size = 64;
+    }
+    return size;
+}
+
+/* Does the new mask look at bits that the flow left open?  Then the outcome is that of one packet
+ * among those the flow stands for. */
+static bool looks_at_more(const struct flow_key *now, const struct flow_key *then)
+{
+    const uint64_t *a = (const uint64_t *)now, *b = (const uint64_t *)then;
+    uint64_t more = 0;
+
+    for (unsigned i = 0; i < sizeof *now / 8; i++)
+        more |= a[i] & ~b[i];
+    return more;
+}
+
+static bool same_mask(const struct flow_key *a, const struct flow_key *b)
+{
+    return !looks_at_more(a, b) && !looks_at_more(b, a);
+}
+
+static void clean_mask(struct flow_key *mask)
+{
+    mask->in_port = UINT32_MAX;
+    mask->ip_ttl = 0;
+    mask->icmp_id = 0;
+    mask->malformed = 0;
+    mask->n_vlans = 0;
+}
+
+void worker_flow(struct worker *w, uint32_t id)
+{
+    struct sim_input in = {
+        .topo = w->host->topo, .now_ns = w->now, .local_host = w->host->local_host};
+    uint8_t *frame = arena_alloc(&w->batch.arena, AGAIN_FRAME);
+    struct flow_key key, mask;
+    struct judgement j;
+    struct sim_result r;
+
+    ft_key(w->ft, id, &key, &mask);
+    in.port = portmap_port(rcu_dereference(*w->host->ports), key.in_port);
+    if (!in.port || !key_decides(&key, &mask)) {
+        batch_remove(&w->batch, id);
+        return;
+    }
+    key.ip_ttl = AGAIN_TTL;
+    key.n_vlans = (key.vlan_tci & FLOW_VLAN_PRESENT) != 0;
+    key.n_vlans += key.eth_type == ETH_TYPE_VLAN || key.eth_type == ETH_TYPE_QINQ;
+    in.size = (uint32_t)make_frame(&key, &mask, frame);
+    in.packet = frame;
+    in.key = &key;
+    sim_run(&in, &w->batch.arena, &r);
+    w->counters.simulated++;
+    w->counters.resimulated++;
+    worker_send_emits(w, &r, true);
+    worker_need(w, &r);
+    clean_mask(&r.mask);
+    if (r.verdict == SIM_NEED || looks_at_more(&r.mask, &mask) || !worker_learn(w, &r, true)) {
+        batch_remove(&w->batch, id); /* a real packet must come up */
+        return;
+    }
+    worker_judge(w, &key, &r, &j);
+    if (!j.install || !same_mask(&r.mask, &mask))
+        batch_remove(&w->batch, id);
+    if (j.install)
+        worker_install(w, &key, &r.mask, &j, false);
+}

@@ -1,0 +1,77 @@
+/* What the files of the worker share; not for others. */
+#ifndef MN_AGENT_WORKER_INTERNAL_H
+#define MN_AGENT_WORKER_INTERNAL_H
+
+#include "agent/translate.h"
+#include "agent/worker.h"
+
+#define WORKER_UPCALLS 64
+
+/* The outcome of a simulated packet, for others like it in the same batch. */
+struct outcome {
+    struct flow_key key, mask;
+    const struct flow_out *outs;
+    uint16_t n_outs;
+    uint8_t ttl_dec;
+    bool drop;
+    struct drop_cause cause;
+    uint64_t hash; /* of the fields that a datapath can match */
+};
+
+/* An address lately reported to the agent: repeated learning costs a compare. */
+struct known {
+    uint64_t hash, until_ns;
+};
+#define WORKER_KNOWN 1024
+
+struct worker {
+    struct worker_host *host;
+    struct worker_options opts;
+    struct inbox inbox;
+    tag_t *spare_tags;
+    size_t spare_room;
+    struct flowtable *ft;
+    struct drops *drops;
+    struct parked *parked;
+    struct asking *asking;
+    struct batch batch;
+    struct worker_counters counters;
+    uint64_t now, next_look_ns;
+    unsigned n_outcomes;
+    struct outcome outcomes[WORKER_UPCALLS];
+    struct known known[WORKER_KNOWN];
+};
+
+/* What a simulation means for the datapath. */
+struct judgement {
+    struct translation t;
+    bool install; /* as a flow */
+    bool drop;    /* for 'cause' */
+    enum ft_class class;
+    struct drop_cause cause;
+    tag_t *tags; /* in the arena */
+    size_t n_tags;
+};
+void worker_judge(struct worker *w, const struct flow_key *key, const struct sim_result *r,
+                  struct judgement *j);
+/* Records and installs it; returns the number of the drop, 0 none. */
+uint32_t worker_install(struct worker *w, const struct flow_key *key, const struct flow_key *mask,
+                        const struct judgement *j, bool missed);
+
+/* Simulates one packet and does what comes of it.  'p' is the parked packet it was, or null. */
+void worker_packet(struct worker *w, const struct dp_upcall *up, const struct parked_packet *p);
+/* A parked packet that had to go for another. */
+void worker_give_up(struct worker *w, const struct parked_packet *p);
+/* Simulates an installed flow again, from its own key. */
+void worker_flow(struct worker *w, uint32_t id);
+
+/* Asks the agent for the objects among the needs. */
+void worker_need(struct worker *w, const struct sim_result *r);
+void worker_send_emits(struct worker *w, const struct sim_result *r, bool solicits_only);
+asking_fn worker_ask_again; /* aux: the worker */
+
+/* Enters what the packet taught.  'refresh': only what is known already; returns false when there
+ * was something else. */
+bool worker_learn(struct worker *w, const struct sim_result *r, bool refresh);
+
+#endif
