@@ -20,7 +20,7 @@ void inbox_free(struct inbox *in)
     if (in->fd >= 0)
         close(in->fd);
     pthread_mutex_destroy(&in->lock);
-    free(in->tags);
+    free(in->changes);
 }
 
 void inbox_wake(struct inbox *in)
@@ -32,20 +32,20 @@ void inbox_wake(struct inbox *in)
         (void)!write(in->fd, &one, sizeof one); /* full means awake already */
 }
 
-void inbox_tags(struct inbox *in, const tag_t *tags, size_t n)
+void inbox_changes(struct inbox *in, const struct tag_change *changes, size_t n)
 {
     pthread_mutex_lock(&in->lock);
-    if (in->n + n > INBOX_TAGS) {
+    if (in->n + n > INBOX_CHANGES) {
         in->all = true;
         in->n = 0;
         n = 0;
     }
     if (in->n + n > in->room) {
         in->room = MAX(2 * in->room, MAX(in->n + n, (size_t)64));
-        in->tags = mem_resize(in->tags, in->room * sizeof *in->tags);
+        in->changes = mem_resize(in->changes, in->room * sizeof *in->changes);
     }
     if (n && !in->all) {
-        memcpy(in->tags + in->n, tags, n * sizeof *tags);
+        memcpy(in->changes + in->n, changes, n * sizeof *changes);
         in->n += n;
     }
     pthread_mutex_unlock(&in->lock);
@@ -76,20 +76,20 @@ bool inbox_any(const struct inbox *in)
     return __atomic_load_n(&in->posted, __ATOMIC_SEQ_CST);
 }
 
-size_t inbox_take(struct inbox *in, tag_t **tags, size_t *room, bool *all,
+size_t inbox_take(struct inbox *in, struct tag_change **changes, size_t *room, bool *all,
                   struct inbox_call **calls)
 {
-    tag_t *spare = *tags;
+    struct tag_change *spare = *changes;
     size_t spare_room = *room, n;
 
     __atomic_store_n(&in->posted, 0, __ATOMIC_SEQ_CST); /* before taking: a later post sets it */
     pthread_mutex_lock(&in->lock);
-    *tags = in->tags;
+    *changes = in->changes;
     *room = in->room;
     *all = in->all;
     *calls = in->calls;
     n = in->n;
-    in->tags = spare;
+    in->changes = spare;
     in->room = spare_room;
     in->n = 0;
     in->all = false;

@@ -1,9 +1,9 @@
 /* Inbox: what other threads have for a worker.
  *
- * Tags that became untrue, and calls: functions to run in the worker between two batches, so that
- * what a worker owns needs no lock.  A worker that sleeps is woken by an eventfd; one that runs
- * finds the inbox by itself.  More than INBOX_TAGS waiting tags become "all": bounded, and sooner
- * done.  Threads: anybody posts, the worker takes. */
+ * Changes that made tags untrue, and calls: functions to run in the worker between two batches, so
+ * that what a worker owns needs no lock.  A worker that sleeps is woken by an eventfd; one that
+ * runs finds the inbox by itself.  More than INBOX_CHANGES waiting become "all": bounded, and
+ * sooner done.  Threads: anybody posts, the worker takes. */
 #ifndef MN_AGENT_INBOX_H
 #define MN_AGENT_INBOX_H
 
@@ -11,7 +11,7 @@
 
 #include "topology/tags.h"
 
-#define INBOX_TAGS 65536
+#define INBOX_CHANGES 65536
 
 struct inbox_call {
     void (*fn)(void *worker, void *aux);
@@ -20,8 +20,8 @@ struct inbox_call {
 };
 
 struct inbox {
-    pthread_mutex_t lock; /* guards tags, n, room, all, calls */
-    tag_t *tags;
+    pthread_mutex_t lock; /* guards changes, n, room, all, calls */
+    struct tag_change *changes;
     size_t n, room;
     bool all;
     struct inbox_call *calls, **last_call;
@@ -33,16 +33,16 @@ struct inbox {
 int inbox_init(struct inbox *in);  /* 0 or a negative errno */
 void inbox_free(struct inbox *in); /* calls left are forgotten */
 
-void inbox_tags(struct inbox *in, const tag_t *tags, size_t n);
+void inbox_changes(struct inbox *in, const struct tag_change *changes, size_t n);
 void inbox_all(struct inbox *in);
 /* 'call' is the poster's memory until its fn is called. */
 void inbox_call(struct inbox *in, struct inbox_call *call);
 void inbox_wake(struct inbox *in);
 
-/* The worker's side.  inbox_take() swaps the waiting tags with (*tags, *room), the worker's spare
- * vector; *all says that every tag is meant. */
+/* The worker's side.  inbox_take() swaps the waiting changes with (*changes, *room), the worker's
+ * spare vector; *all says that everything is meant. */
 bool inbox_any(const struct inbox *in);
-size_t inbox_take(struct inbox *in, tag_t **tags, size_t *room, bool *all,
+size_t inbox_take(struct inbox *in, struct tag_change **changes, size_t *room, bool *all,
                   struct inbox_call **calls);
 /* Going to sleep: true when there is nothing to do; then poll inbox.fd, then inbox_awake(). */
 bool inbox_sleep(struct inbox *in);

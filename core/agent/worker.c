@@ -9,6 +9,12 @@
 #define DUE_MAX   64 /* flows simulated again in a turn */
 #define LOOK_NS   (100 * NSEC_PER_MSEC)
 #define LOOK_MAX  64 /* flows expired in a turn */
+#define DSTS_MAX  65536
+
+static bool tag_used(tag_t tag, void *aux)
+{
+    return ft_has_tag(((struct worker *)aux)->ft, tag);
+}
 
 int worker_new(struct worker_host *host, const struct worker_options *opts, struct worker **out)
 {
@@ -24,6 +30,7 @@ int worker_new(struct worker_host *host, const struct worker_options *opts, stru
     if (!w->opts.park_ns)
         w->opts.park_ns = 5 * NSEC_PER_SEC;
     w->ft = ft_new(&opts->flows);
+    w->dsts = dst_tags_new(DSTS_MAX, tag_used, w);
     w->drops = drops_new();
     w->parked = parked_new();
     w->asking = asking_new(&opts->asking);
@@ -40,9 +47,10 @@ void worker_free(struct worker *w)
     asking_free(w->asking);
     parked_free(w->parked);
     drops_free(w->drops);
+    dst_tags_free(w->dsts);
     ft_free(w->ft);
     inbox_free(&w->inbox);
-    free(w->spare_tags);
+    free(w->spare);
     free(w);
 }
 
@@ -61,6 +69,31 @@ static size_t take_upcalls(struct worker *w)
     return (size_t)n;
 }
 
+static void untrue(tag_t tag, void *aux)
+{
+    struct worker *w = aux;
+
+    w->counters.invalidated_flows += ft_invalidate(w->ft, tag);
+    parked_wake(w->parked, tag);
+}
+
+static void hear_changes(struct worker *w, size_t n, bool all)
+{
+    w->counters.invalidations += n + all;
+    for (size_t i = 0; i < n && !all; i++) {
+        const struct tag_change *c = &w->spare[i];
+        if (c->tag)
+            untrue(c->tag, w);
+        else
+            dst_tags_changed(w->dsts, c->router, &c->prefix, untrue, w);
+    }
+    if (all) {
+        w->counters.invalidated_flows += ft_n_flows(w->ft);
+        ft_invalidate_all(w->ft);
+        parked_wake_all(w->parked);
+    }
+}
+
 static void hear(struct worker *w)
 {
     struct inbox_call *calls;
@@ -68,17 +101,8 @@ static void hear(struct worker *w)
 
     if (!inbox_any(&w->inbox))
         return;
-    size_t n = inbox_take(&w->inbox, &w->spare_tags, &w->spare_room, &all, &calls);
-    w->counters.invalidations += n;
-    for (size_t i = 0; i < n && !all; i++) {
-        w->counters.invalidated_flows += ft_invalidate(w->ft, w->spare_tags[i]);
-        parked_wake(w->parked, w->spare_tags[i]);
-    }
-    if (all) {
-        w->counters.invalidated_flows += ft_n_flows(w->ft);
-        ft_invalidate_all(w->ft);
-        parked_wake_all(w->parked);
-    }
+    size_t n = inbox_take(&w->inbox, &w->spare, &w->spare_room, &all, &calls);
+    hear_changes(w, n, all);
     while (calls) {
         struct inbox_call *next = calls->next; /* the poster may free it in its function */
         calls->fn(w, calls->aux);
@@ -154,9 +178,9 @@ struct inbox *worker_inbox(struct worker *w)
     return &w->inbox;
 }
 
-void worker_announce(struct worker *w, const tag_t *tags, size_t n)
+void worker_announce(struct worker *w, const struct tag_change *changes, size_t n)
 {
-    inbox_tags(&w->inbox, tags, n);
+    inbox_changes(&w->inbox, changes, n);
 }
 
 void worker_announce_all(struct worker *w)
@@ -220,12 +244,12 @@ const struct worker_counters *worker_counters(const struct worker *w)
 void worker_memory(const struct worker *w, struct worker_memory *out)
 {
     *out = (struct worker_memory){
-        .flows = ft_memory(w->ft),
+        .flows = ft_memory(w->ft) + dst_tags_memory(w->dsts),
         .drops = drops_memory(w->drops),
         .parked = parked_memory(w->parked),
         .asking = asking_memory(w->asking),
         .batch = sizeof *w + w->batch.execs_room * sizeof *w->batch.execs +
-                 w->spare_room * sizeof *w->spare_tags,
+                 w->spare_room * sizeof *w->spare,
     };
 }
 

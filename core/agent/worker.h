@@ -33,14 +33,12 @@ struct worker_host {
     struct dp *dp;
     topo_ref local_host;
     struct portmap **ports; /* RCU pointer */
-    /* Load this object and announce its tag. */
+    /* Load this object, then announce its tag. */
     void (*need)(struct worker_host *h, topo_ref object);
-    /* A packet taught this; the local table has it already when 'changed'.  Store it, keep it
-     * alive; called at most every few seconds for one entry that doesn't change. */
-    void (*learned)(struct worker_host *h, const struct sim_learn *learn, bool changed,
-                    uint64_t now);
-    /* These tags became untrue: tell all workers, this one too. */
-    void (*announce)(struct worker_host *h, const tag_t *tags, size_t n);
+    /* A packet that entered here taught this: enter it in its table, and announce it if it's new.
+     */
+    void (*learn)(struct worker_host *h, unsigned queue, const struct sim_learn *learn,
+                  uint64_t now);
 };
 
 struct worker_options {
@@ -65,8 +63,8 @@ uint64_t worker_next_ns(const struct worker *w);
 struct inbox *worker_inbox(struct worker *w);
 
 /* Any thread. */
-void worker_announce(struct worker *w, const tag_t *tags, size_t n);
-void worker_announce_all(struct worker *w); /* as if every tag had been announced */
+void worker_announce(struct worker *w, const struct tag_change *changes, size_t n);
+void worker_announce_all(struct worker *w); /* as if everything had changed */
 
 /* The rest in the worker's thread, from an inbox call too. */
 

@@ -4,6 +4,7 @@
 
 #include "agent/translate.h"
 #include "agent/worker.h"
+#include "topology/dst_tags.h"
 
 #define WORKER_UPCALLS 64
 
@@ -18,19 +19,14 @@ struct outcome {
     uint64_t hash; /* of the fields that a datapath can match */
 };
 
-/* An address lately reported to the agent: repeated learning costs a compare. */
-struct known {
-    uint64_t hash, until_ns;
-};
-#define WORKER_KNOWN 1024
-
 struct worker {
     struct worker_host *host;
     struct worker_options opts;
     struct inbox inbox;
-    tag_t *spare_tags;
+    struct tag_change *spare;
     size_t spare_room;
     struct flowtable *ft;
+    struct dst_tags *dsts;
     struct drops *drops;
     struct parked *parked;
     struct asking *asking;
@@ -39,7 +35,6 @@ struct worker {
     uint64_t now, next_look_ns;
     unsigned n_outcomes;
     struct outcome outcomes[WORKER_UPCALLS];
-    struct known known[WORKER_KNOWN];
 };
 
 /* What a simulation means for the datapath. */
@@ -51,6 +46,8 @@ struct judgement {
     struct drop_cause cause;
     tag_t *tags; /* in the arena */
     size_t n_tags;
+    const struct tag_dst *dsts;
+    size_t n_dsts;
 };
 void worker_judge(struct worker *w, const struct flow_key *key, const struct sim_result *r,
                   struct judgement *j);

@@ -1,62 +1,11 @@
 #include "agent/worker_internal.h"
-#include "base/clock.h"
 #include "topology/tables.h"
 
-/* Reference behaviour, section 5; hosts spread their refreshing by up to a fifth. */
-#define NEIGH_STALE_NS  (60 * NSEC_PER_SEC)
-#define NEIGH_EXPIRE_NS (90 * NSEC_PER_SEC)
-#define REPEAT_NS       (5 * NSEC_PER_SEC)
-
-/* Whether the agent has heard of this within the last seconds. */
-static bool heard(struct worker *w, const struct sim_learn *l)
-{
-    uint64_t hash =
-        hash_u64(mac_u64(&l->mac) ^ hash_u64((uint64_t)l->device << 32 ^ l->port) ^
-                 hash_u64(l->ip.q[1] ^ hash_u64(l->ip.q[0] ^ (uint64_t)l->vlan << 8 ^ l->kind)));
-    struct known *k = &w->known[hash % WORKER_KNOWN];
-
-    if (k->hash == hash && w->now < k->until_ns)
-        return true;
-    *k = (struct known){.hash = hash, .until_ns = w->now + REPEAT_NS};
-    return false;
-}
-
-static bool learn_mac(struct worker *w, const struct sim_learn *l, bool refresh)
+static bool mac_is_known(struct worker *w, const struct sim_learn *l)
 {
     const struct topo_bridge *bridge = topo_bridge(w->host->topo, l->device);
 
-    if (!bridge || !bridge->macs)
-        return true;
-    bool changed = topo_mac_lookup(bridge->macs, l->vlan, &l->mac) != l->port;
-    if (changed && refresh)
-        return false;
-    if (changed) {
-        tag_t tag = tag_bridge_mac(l->device, l->vlan, &l->mac);
-        topo_mac_set(bridge->macs, l->vlan, &l->mac, l->port);
-        w->host->announce(w->host, &tag, 1);
-    }
-    if (!heard(w, l) || changed)
-        w->host->learned(w->host, l, changed, w->now);
-    return true;
-}
-
-static void learn_neigh(struct worker *w, const struct sim_learn *l)
-{
-    const struct topo_router *router = topo_router(w->host->topo, l->device);
-    uint64_t spread = hash_u64(w->now ^ w->opts.queue) % (NEIGH_STALE_NS / 5);
-    struct topo_neigh n = {.mac = l->mac,
-                           .stale_ns = w->now + NEIGH_STALE_NS + spread,
-                           .expire_ns = w->now + NEIGH_EXPIRE_NS};
-
-    if (!router || !router->neighs)
-        return;
-    bool changed = topo_neigh_set(router->neighs, l->port, &l->ip, &n);
-    if (changed) {
-        tag_t tag = tag_neigh(l->port, &l->ip);
-        w->host->announce(w->host, &tag, 1);
-    }
-    asking_stop(w->asking, l->port, &l->ip);
-    w->host->learned(w->host, l, changed, w->now);
+    return bridge && topo_mac_lookup(bridge->macs, l->vlan, &l->mac) == l->port;
 }
 
 bool worker_learn(struct worker *w, const struct sim_result *r, bool refresh)
@@ -65,14 +14,13 @@ bool worker_learn(struct worker *w, const struct sim_result *r, bool refresh)
 
     for (uint32_t i = 0; i < r->n_learns; i++) {
         const struct sim_learn *l = &r->learns[i];
-        if (l->kind == SIM_LEARN_MAC)
-            known &= learn_mac(w, l, refresh);
-        else if (refresh)
+        if (refresh && (l->kind != SIM_LEARN_MAC || !mac_is_known(w, l))) {
             known = false;
-        else if (l->kind == SIM_LEARN_NEIGH)
-            learn_neigh(w, l);
-        else if (!heard(w, l))
-            w->host->learned(w->host, l, true, w->now);
+            continue;
+        }
+        w->host->learn(w->host, w->opts.queue, l, w->now);
+        if (l->kind == SIM_LEARN_NEIGH)
+            asking_stop(w->asking, l->port, &l->ip);
     }
     return known;
 }

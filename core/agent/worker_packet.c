@@ -12,6 +12,8 @@ static void collect_tags(struct worker *w, const struct sim_result *r, struct ju
 {
     size_t n = r->n_tags + j->t.n_tags + r->n_learns;
 
+    j->dsts = r->dsts;
+    j->n_dsts = r->n_dsts;
     j->tags = arena_alloc(&w->batch.arena, n * sizeof *j->tags);
     memcpy(j->tags, r->tags, r->n_tags * sizeof *j->tags);
     j->n_tags = r->n_tags;
@@ -68,6 +70,8 @@ uint32_t worker_install(struct worker *w, const struct flow_key *key, const stru
                         .missed = missed};
 
     batch_install(&w->batch, &f, j->t.outs, j->t.n_outs);
+    for (size_t i = 0; i < j->n_dsts; i++) /* behind the flow: see dst_tags.h */
+        dst_tags_add(w->dsts, &j->dsts[i]);
     return f.drop;
 }
 
