@@ -177,12 +177,14 @@ static int compare_names(const void *a, const void *b)
 
 void store_names_build(const struct strbuf *zs, size_t n, struct store_names *out)
 {
+    *out = (struct store_names){0};
+    if (!n)
+        return;
     char **names = mem_alloc(n * sizeof *names + zs->size);
     char *name = (char *)(names + n);
     bool sorted = true;
 
-    if (zs->size)
-        memcpy(name, zs->data, zs->size);
+    memcpy(name, zs->data, zs->size);
     for (size_t i = 0; i < n; i++, name += strlen(name) + 1) {
         names[i] = name;
         sorted = sorted && (!i || strcmp(names[i - 1], name) < 0);
