@@ -1,14 +1,38 @@
 /* Objects: the schema's types kept in a store.
  *
- * Each object is a JSON node at  /PLURAL/xx/UUID  (xx: the uuid's first two hex digits).  A
- * reference from object R's attribute to object T leaves an empty back-reference node below T,
- * written in the same commit, so that adding port 10,001 to a bridge writes O(1) data, listing a
- * bridge's ports reads only them, and a commit that would leave a dangling reference is refused by
- * the store itself.  Every change of an object also bumps the change node of the device, chain or
- * group that it belongs to (objects_change_path), in the same commit: agents watch those.
+ *   /PLURAL/xx/UUID                     an object: JSON (xx: the uuid's first two hex digits)
+ *   /PLURAL/xx/UUID/REFS.ATTR.s/UUID2   object UUID2 of collection REFS names UUID in its ATTR
+ *                                       (s: first digit of UUID2); data empty, see below for rules
+ *   /PLURAL/xx/UUID/change              change node of a device, chain or group
+ *   /chains/xx/UUID/order[/CHUNK]       the chain's rules in order
+ *   /names/PLURAL/xx/HASH/UUID          objects by name
+ *   /unique/PLURAL/xx/HASH              who holds a value that must be unique
+ *   /state/PLURAL/xx/UUID/KEY           run-time state, not ours
  *
- * A transaction collects creates, updates and deletes, validates the lot, and commits at once.
- * Nothing is changed when it is refused.  Names are not unique in general; see objects_resolve().
+ * A back reference is written in the same commit as the reference and checks that its target is
+ * there, so that adding port 10,001 to a bridge writes O(1) data, listing a bridge's ports reads
+ * only them, and no two writers together can leave a dangling reference.  Every change of an object
+ * also bumps the change node of the device, chain or group that it belongs to, in the same commit:
+ * agents watch those.
+ *
+ * The order of a chain is a list of chunks of at most 256 rule ids and, in "order", the names and
+ * sizes of the chunks: putting a rule anywhere among 50,000 rewrites one chunk and that list.  The
+ * back reference of a rule names its chunk.  "position" is computed when a rule is read.
+ *
+ * A transaction collects creates, updates and deletes; each is checked by itself when it is added,
+ * and all of them against what is in the store, and against each other in the order they were
+ * added, at commit.  Nothing is changed when it is refused.  The one exception to "at once": when a
+ * deletion takes more with it than fits one commit (a bridge with 20,000 ports), the parts go
+ * first, in commits of their own, after it has been checked that nothing refuses; interrupted, it
+ * leaves a smaller bridge, and repeating it goes on.
+ *
+ * Names are not unique in general; see objects_resolve().  Members that a newer version has added
+ * are kept untouched by updates.  An object whose JSON is broken is an error when asked for by id;
+ * lists go on without it, log it and count it (objects_stats).
+ *
+ * What the system adds by itself: a router port's MAC; a port's tunnel key; a route of type Local
+ * for each address of a router port, kept equal to the addresses; the other side of a mutual
+ * reference (a port's peer, a router's load balancer); previousHostId; a VIP's load balancer.
  *
  * Objects handed out are jansson objects with "id" and "rev" (the store's version of the body)
  * beside the schema's attributes; the caller owns the reference.
@@ -35,14 +59,16 @@ int objects_get(struct objects *db, enum schema_type_id type, const struct uuid 
                 struct error *e);
 
 /* Calls 'fn' with each object of the type (parent null) or of the type below 'parent' (any object
- * that the type refers to by its parent attributes), in uuid order; stops when fn returns non-zero
- * and returns that.  'obj' is borrowed.  Reads in pipelined batches, so 100,000 objects stream. */
+ * that the type refers to by its parent attributes), in uuid order, the rules of a chain in theirs;
+ * stops when fn returns non-zero and returns that.  'obj' is borrowed.  Reads in pipelined batches,
+ * so 100,000 objects stream. */
 typedef int objects_fn(json_t *obj, void *aux);
 int objects_each(struct objects *db, enum schema_type_id type, const struct uuid *parent,
                  objects_fn *fn, void *aux, struct error *e);
 
-/* Ids of the objects of 'type' whose reference 'attr_json' names 'target' (free()).  Any reference,
- * not only the parent's: the rules that jump to a chain, the ports that use it as infilter. */
+/* Ids of the objects of 'type' whose reference 'attr_json' names 'target' (free()), sorted.  Any
+ * reference, not only the parent's: the rules that jump to a chain, the ports that use it as
+ * infilter; of embedded objects "conditions.inPorts". */
 int objects_referrers(struct objects *db, enum schema_type_id type, const char *attr_json,
                       const struct uuid *target, struct uuid **ids, size_t *n, struct error *e);
 
@@ -57,11 +83,15 @@ struct objects_txn;
 struct objects_txn *objects_begin(struct objects *db);
 void objects_abort(struct objects_txn *t); /* also after a failed commit; null is fine */
 
+/* The transaction speaks for the system: read-only attributes may be given. */
+void objects_system(struct objects_txn *t);
+
 /* 'attrs' (borrowed) has JSON names; "id" may be given.  The new id is in *id. */
 int objects_create(struct objects_txn *t, enum schema_type_id type, const json_t *attrs,
                    struct uuid *id, struct error *e);
 /* Merge: members present are set, null unsets, absent stay.  rev >= 0: only if the object still has
- * that revision (-ESTALE otherwise); STORE_ANY: whatever it is, retried inside on a race. */
+ * that revision (-ESTALE otherwise); STORE_ANY: whatever it is, retried inside on a race.  That the
+ * object exists is found out at commit.  What changes nothing writes nothing. */
 int objects_update(struct objects_txn *t, enum schema_type_id type, const struct uuid *id,
                    const json_t *attrs, int64_t rev, struct error *e);
 /* With everything that delete semantics say (schema_on_delete). */
@@ -82,12 +112,23 @@ int objects_delete1(struct objects *db, enum schema_type_id type, const struct u
 /* Store paths. */
 void objects_path(enum schema_type_id type, const struct uuid *id, char path[STORE_PATH_MAX]);
 /* The change node of a device, chain or group: JSON
- *   {"rev":N,"log":[[N,"port","UUID","c"|"u"|"d"],...]}
- * 'rev' counts commits that touched the device or anything in it; 'log' has the last 32 of them,
- * newest first, so that a watcher who is not further behind reads just what changed, and one who is
- * re-reads the device. */
+ *   {"rev":N,"log":[[N,"ports","UUID","c"|"u"|"d"],...]}
+ * 'rev' counts commits that touched the device or anything in it; 'log' names what the last of them
+ * touched (collection, uuid, created, updated or deleted), newest first, whole commits only, at
+ * most 32 of them and 64 entries.  It goes with its device. */
 void objects_change_path(enum schema_type_id type, const struct uuid *id,
                          char path[STORE_PATH_MAX]);
+
+struct objects_change {
+    enum schema_type_id type; /* ST_NONE: of a type that this version doesn't know */
+    struct uuid id;
+    char what; /* 'c', 'u' or 'd' */
+};
+/* What changed after revision 'since' (-1: everything is new), oldest first; *rev is the revision
+ * now.  Returns the number of changes in *out (free()), or -EOVERFLOW when the log doesn't reach
+ * back that far: read the device again.  -ENOENT: the device is gone. */
+int objects_changes(struct objects *db, enum schema_type_id type, const struct uuid *id,
+                    int64_t since, int64_t *rev, struct objects_change **out, struct error *e);
 
 /* Run-time state lives beside the configuration, in nodes that only agents write:
  *   /state/hosts/xx/UUID/alive            ephemeral  {"since":..,"version":..}
@@ -99,8 +140,20 @@ void objects_change_path(enum schema_type_id type, const struct uuid *id,
 void objects_state_path(enum schema_type_id type, const struct uuid *id, const char *key,
                         char path[STORE_PATH_MAX]);
 
-/* Whole topology as JSON {"version":1,"objects":{"bridges":[...],...}} without state (new
- * reference), and the reverse onto an empty store, in commits of bounded size. */
+/* What this handle has cost and met so far. */
+struct objects_stats {
+    uint64_t reads;      /* nodes and folders read */
+    uint64_t rounds;     /* round trips for reading */
+    uint64_t commits;    /* that succeeded */
+    uint64_t ops, bytes; /* written by them */
+    uint64_t conflicts;  /* with other writers, tried again */
+    uint64_t broken;     /* objects met whose JSON can't be understood */
+};
+const struct objects_stats *objects_stats(const struct objects *db);
+
+/* Whole topology as JSON {"version":1,"objects":{"bridges":[...],...}} without state, revisions and
+ * routes of type Local (new reference; sorted by id), and the reverse, in commits of bounded size.
+ * A document written by hand may leave out ids, tunnel keys and MACs. */
 int objects_export(struct objects *db, json_t **out, struct error *e);
 int objects_import(struct objects *db, const json_t *doc, struct error *e);
 

@@ -1,0 +1,190 @@
+#include "objects/impl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char *str(const json_t *obj, const char *key)
+{
+    return json_string_value(json_object_get(obj, key));
+}
+
+static bool same(const char *a, const char *b)
+{
+    return a && b && !strcmp(a, b);
+}
+
+/* Loads what 'key' of 'obj' refers to; *out stays null when it isn't set or isn't there (which is
+ * found out elsewhere). */
+static int follow(struct plan *p, const json_t *obj, const char *key, enum schema_type_id type,
+                  struct object **out)
+{
+    struct uuid id;
+
+    *out = NULL;
+    if (!json_uuid(obj, key, &id))
+        return 0;
+    int rc = plan_load(p, type, &id, out);
+    if (rc)
+        *out = NULL;
+    return rc == -ENOENT ? 0 : rc;
+}
+
+/* Links */
+
+static bool has_vlan(const json_t *port)
+{
+    return json_object_get(port, "vlanId") != NULL;
+}
+
+static int check_link(struct plan *p, const struct object *o)
+{
+    struct object *peer;
+    int rc = follow(p, o->after, "peerId", ST_PORT, &peer);
+
+    if (rc || !peer || same(str(o->before ? o->before : NULL, "peerId"), str(o->after, "peerId")))
+        return rc;
+    const char *bridge = str(o->after, "bridgeId"), *other = str(peer->after, "bridgeId");
+    if (same(bridge, other) || same(str(o->after, "routerId"), str(peer->after, "routerId")))
+        return plan_error(p, -EBUSY, o, "peerId",
+                          "Ports are not linkable: both are of the same device");
+    if (bridge && other && has_vlan(o->after) == has_vlan(peer->after))
+        return plan_error(p, -EBUSY, o, "peerId",
+                          "Ports are not linkable: of two bridges exactly one has a VLAN tag on "
+                          "its port");
+    return 0;
+}
+
+/* An untagged bridge has at most one VLAN-aware bridge above it. */
+static int vlan_uplink_key(struct plan *p, const json_t *port, char **key)
+{
+    struct object *peer;
+    int rc = follow(p, port, "peerId", ST_PORT, &peer);
+
+    if (!rc && peer && str(port, "bridgeId") && !has_vlan(port) && peer->after &&
+        str(peer->after, "bridgeId") && has_vlan(peer->after))
+        *key = mem_printf("bridgeId,peerId=%s", str(port, "bridgeId"));
+    return rc;
+}
+
+/* Bindings */
+
+static int check_bound_host(struct plan *p, const struct object *o)
+{
+    struct uuid host, *members;
+    char path[STORE_PATH_MAX];
+    size_t n;
+
+    if (!json_uuid(o->after, "hostId", &host) ||
+        (o->before && same(str(o->before, "hostId"), str(o->after, "hostId"))))
+        return 0;
+    int rc = plan_referrers(p, ST_HOST, &host, ST_TUNNEL_ZONE_HOST, "hostId", &members, &n);
+    if (!rc && !n) {
+        plan_error(p, -EBUSY, o, "hostId", "The specified host is not in any tunnel zone");
+        error_hint(p->e, "tunnel-zone ZONE add member host HOST address ADDRESS");
+        rc = -EBUSY;
+    } else if (!rc) {
+        struct object_key key = {.type = ST_TUNNEL_ZONE_HOST, .id = members[0]};
+        struct object *member;
+        HASH_FIND(hh, p->objects, &key, sizeof key, member);
+        objects_path(ST_TUNNEL_ZONE_HOST, &members[0], path);
+        if (!member || member->before)
+            view_require(&p->view, path);
+    }
+    free(members);
+    return rc;
+}
+
+/* Devices */
+
+static int check_same_device(struct plan *p, const struct object *o, const char *port_attr,
+                             const char *device_attr, const char *message)
+{
+    struct object *port;
+    int rc = follow(p, o->after, port_attr, ST_PORT, &port);
+
+    if (rc || !port || same(str(port->after, device_attr), str(o->after, device_attr)))
+        return rc;
+    return plan_error(p, -EINVAL, o, port_attr, "%s", message);
+}
+
+static int check_router_port(struct plan *p, const struct object *o, const char *attr)
+{
+    struct object *port;
+    int rc = follow(p, o->after, attr, ST_PORT, &port);
+
+    if (rc || !port || str(port->after, "routerId"))
+        return rc;
+    return plan_error(p, -EINVAL, o, attr, "is not a port of a router");
+}
+
+static int check_zone_type(struct plan *p, const struct object *o)
+{
+    struct object *zone;
+    int rc = follow(p, o->after, "tunnelZoneId", ST_TUNNEL_ZONE, &zone);
+
+    if (rc || !zone || same(str(zone->after, "type"), "vtep"))
+        return rc;
+    return plan_error(p, -EINVAL, o, "tunnelZoneId", "Tunnel zone is not of type VTEP");
+}
+
+/* A host is in one overlay zone at most; zones of VTEPs come beside it. */
+static int overlay_key(struct plan *p, const json_t *member, char **key)
+{
+    struct object *zone;
+    struct uuid id;
+
+    if (!json_uuid(member, "tunnelZoneId", &id))
+        return 0;
+    int rc = plan_load(p, ST_TUNNEL_ZONE, &id, &zone);
+    if (rc == -ENOENT) { /* deleted with it */
+        struct object_key k = {.type = ST_TUNNEL_ZONE, .id = id};
+        HASH_FIND(hh, p->objects, &k, sizeof k, zone);
+        rc = 0;
+    }
+    const json_t *body = rc || !zone ? NULL : zone->after ? zone->after : zone->before;
+    if (body && !same(str(body, "type"), "vtep"))
+        *key = mem_printf("hostId=%s", str(member, "hostId"));
+    return rc;
+}
+
+int crosscheck(struct plan *p, struct object *o)
+{
+    int rc;
+
+    switch (object_type(o)) {
+    case ST_PORT:
+        rc = check_link(p, o);
+        return rc ? rc : check_bound_host(p, o);
+    case ST_ROUTE:
+        return check_same_device(p, o, "nextHopPort", "routerId",
+                                 "This type of route requires a next hop port that is a port on "
+                                 "the same router");
+    case ST_MAC_PORT:
+        return check_same_device(p, o, "portId", "bridgeId", "is not a port of the bridge");
+    case ST_VIP:
+        return check_router_port(p, o, "gatewayPortId");
+    case ST_REMOTE_PEER:
+        return check_router_port(p, o, "portId");
+    case ST_VTEP:
+        return check_zone_type(p, o);
+    case ST_L2INSERTION:
+        if (same(str(o->after, "portId"), str(o->after, "srvPortId")))
+            return plan_error(p, -EINVAL, o, "srvPortId", "is the inspected port itself");
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+int crosscheck_key(struct plan *p, const struct object *o, const json_t *obj, char **key)
+{
+    *key = NULL;
+    switch (object_type(o)) {
+    case ST_PORT:
+        return vlan_uplink_key(p, obj, key);
+    case ST_TUNNEL_ZONE_HOST:
+        return overlay_key(p, obj, key);
+    default:
+        return 0;
+    }
+}
