@@ -1,8 +1,8 @@
 /* Session aliases: router0, port3, "bridge0:port1".
  *
  * In an interactive session every object that is shown gets a short name: its type's prefix and a
- * number, counted from 0 within its parent ("namespace"; objects without a parent share the root's).
- * Once given, an alias stays for the session.  Scripts and one-shot commands have none.
+ * number, counted from 0 within its parent ("namespace"; objects without a parent share the
+ * root's). Once given, an alias stays for the session.  Scripts and one-shot commands have none.
  *
  * An alias never shadows a name that an operator gave: the caller is asked ('taken') before a
  * number is used.  Thread: one. */

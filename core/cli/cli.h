@@ -24,10 +24,10 @@ struct cli {
     struct print out;
     const char *url; /* of the store; null: from the environment, the configuration, the default */
     struct store *store;
-    struct objects *db;      /* null until cli_connect() */
-    struct aliases *aliases; /* null unless interactive */
-    char *tenant;            /* of "sett"; null: all */
-    enum print_format format; /* unless a command has -o */
+    struct objects *db;                   /* null until cli_connect() */
+    struct aliases *aliases;              /* null unless interactive */
+    char *tenant;                         /* of "sett"; null: all */
+    enum print_format format;             /* unless a command has -o */
     const struct subcommand *subcommands; /* the tool's own, ends with a null name; or null */
     bool quit;
 };
@@ -36,9 +36,9 @@ struct cli {
 struct subcommand {
     const char *name;
     int (*run)(struct cli *cli, int argc, char **argv); /* argv[0] is the name; exit status */
-    bool offline;      /* works without a store */
-    const char *usage; /* its arguments: "[FILE]" */
-    const char *help;  /* one line */
+    bool offline;                                       /* works without a store */
+    const char *usage;                                  /* its arguments: "[FILE]" */
+    const char *help;                                   /* one line */
 };
 
 void cli_init(struct cli *cli, const char *program, const char *url, bool interactive);

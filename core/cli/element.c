@@ -23,8 +23,7 @@ char *element_name(const struct element *el, char *buf, size_t size)
     char text[UUID_STRLEN];
     const char *name = json_string_value(json_object_get(el->obj, "name"));
 
-    snprintf(buf, size, "%s %s", el->coll.word,
-             name && *name ? name : uuid_format(&el->id, text));
+    snprintf(buf, size, "%s %s", el->coll.word, name && *name ? name : uuid_format(&el->id, text));
     return buf;
 }
 
@@ -42,10 +41,6 @@ struct walk {
     void *aux;
     struct value *filter;
     size_t n_filter;
-    /* while selecting */
-    struct element *found;
-    size_t n_found;
-    const char *text; /* any of whose fields reads so; or null */
 };
 
 static int with_object(json_t *obj, void *aux)
@@ -86,8 +81,8 @@ static json_t *binding_of(const json_t *port)
 static int each_referrer(struct cli *cli, const char *json, const struct element *parent,
                          struct walk *w, struct error *e)
 {
-    struct uuid *ids;
-    size_t n;
+    struct uuid *ids = NULL;
+    size_t n = 0;
     int rc = objects_referrers(cli->db, w->coll->type->id, json, &parent->id, &ids, &n, e);
 
     for (size_t i = 0; i < n && !rc; i++) {
@@ -107,8 +102,7 @@ static int each_referrer(struct cli *cli, const char *json, const struct element
             rc = w->fn(&el, w->aux);
         json_decref(el.obj);
     }
-    if (rc >= 0 || n)
-        free(ids);
+    free(ids);
     return rc;
 }
 
@@ -192,8 +186,7 @@ static int if_matching(const struct element *el, void *aux)
 }
 
 int element_each_matching(struct cli *cli, const struct command *c, const struct cmd_step *s,
-                          const struct element *parent, element_fn *fn, void *aux,
-                          struct error *e)
+                          const struct element *parent, element_fn *fn, void *aux, struct error *e)
 {
     struct walk w = {.fn = fn, .aux = aux, .n_filter = s->n_filter};
     int rc = value_filter(cli, c, s, &w.filter, e);

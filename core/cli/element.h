@@ -23,8 +23,7 @@ int element_each(struct cli *cli, const struct coll *c, const struct element *pa
                  element_fn *fn, void *aux, struct error *e);
 /* ... those that match the step's filter. */
 int element_each_matching(struct cli *cli, const struct command *c, const struct cmd_step *s,
-                          const struct element *parent, element_fn *fn, void *aux,
-                          struct error *e);
+                          const struct element *parent, element_fn *fn, void *aux, struct error *e);
 
 /* The one element the step selects.  -ENOENT; -EINVAL when its filter matches several. */
 int element_select(struct cli *cli, const struct command *c, const struct cmd_step *s,
@@ -34,7 +33,8 @@ int element_path(struct cli *cli, const struct command *c, size_t n, struct elem
                  struct error *e);
 
 /* The object of an element of a type with 'id_from' whose members in 'attrs' give its uuid, below
- * 'parent' (null at the top): found without a search.  -ENOENT, or -EAGAIN when 'attrs' lacks some. */
+ * 'parent' (null at the top): found without a search.  -ENOENT, or -EAGAIN when 'attrs' lacks some.
+ */
 int element_derived(struct cli *cli, const struct coll *c, const struct element *parent,
                     const json_t *attrs, struct element *out, struct error *e);
 

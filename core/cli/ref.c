@@ -56,8 +56,7 @@ static int by_parent(struct cli *cli, enum schema_type_id type, const char *text
         char *left = mem_printf("%.*s", (int)(colon - text), text);
 
         for (unsigned i = 0; i < ARRAY_SIZE(attrs) && *left; i++) {
-            const struct schema_attr *a =
-                attrs[i] ? schema_attr_by_json(t->attrs, attrs[i]) : NULL;
+            const struct schema_attr *a = attrs[i] ? schema_attr_by_json(t->attrs, attrs[i]) : NULL;
             struct uuid parent, child;
 
             if (!a || ref_resolve(cli, a->ref, left, &parent, NULL) ||
@@ -134,16 +133,14 @@ static bool is_taken(const char *name, void *aux)
     return rc != -ENOENT && !(rc == 0 && uuid_equal(&other, n->id));
 }
 
-/* The object this one belongs to; false at the top. */
-static bool home_of(enum schema_type_id type, const json_t *obj, enum schema_type_id *parent_type,
-                    struct uuid *parent)
+bool ref_home(enum schema_type_id type, const json_t *obj, enum schema_type_id *parent_type,
+              struct uuid *parent)
 {
     const struct schema_type *t = &schema_types[type];
     const char *const attrs[] = {t->parent_attr, t->parent_attr2};
 
     for (unsigned i = 0; i < ARRAY_SIZE(attrs); i++) {
-        const char *text =
-            attrs[i] ? json_string_value(json_object_get(obj, attrs[i])) : NULL;
+        const char *text = attrs[i] ? json_string_value(json_object_get(obj, attrs[i])) : NULL;
         if (text && !uuid_parse(text, parent)) {
             *parent_type = schema_attr_by_json(t->attrs, attrs[i])->ref;
             return true;
@@ -169,7 +166,7 @@ static char *aliased(struct cli *cli, enum schema_type_id type, const struct uui
     if (!cli->aliases || !schema_types[type].alias ||
         (!obj && objects_get(cli->db, type, id, &read, NULL)))
         return uuid_text(id);
-    bool below = home_of(type, obj ? obj : read, &parent_type, &parent);
+    bool below = ref_home(type, obj ? obj : read, &parent_type, &parent);
     struct naming n = {cli, type, below ? &parent : NULL, id};
     char *name =
         mem_strdup(alias_give(cli->aliases, below ? &parent : &uuid_zero, type, id, is_taken, &n));

@@ -1,0 +1,49 @@
+/* The verbs.  Each runs one parsed command, prints its result, and returns 0, EXIT_WOULD_CHANGE or
+ * a negative error, which its caller prints.  Internal to core/cli. */
+#ifndef MN_CLI_COMMANDS_H
+#define MN_CLI_COMMANDS_H
+
+#include "cli/cli.h"
+#include "cli/element.h"
+
+int cmd_list(struct cli *cli, const struct command *c, struct error *e);
+int cmd_show(struct cli *cli, const struct command *c, struct error *e);
+int cmd_create(struct cli *cli, const struct command *c, struct error *e); /* and ensure */
+int cmd_set(struct cli *cli, const struct command *c, struct error *e);
+int cmd_clear(struct cli *cli, const struct command *c, struct error *e);
+int cmd_delete(struct cli *cli, const struct command *c, struct error *e);
+int cmd_describe(struct cli *cli, const struct command *c, struct error *e);
+int cmd_help(struct cli *cli, int argc, char **argv);
+
+/* One element as a row of the print layer. */
+void view_element(struct cli *cli, const struct element *el, bool chain);
+/* JSON "type" of a collection's elements. */
+const char *view_type(const struct coll *c);
+/* The element's place in words: alias chain, or uuid.  Null for those without an id.  Malloc'd. */
+char *view_label(struct cli *cli, const struct element *el);
+
+/* Writes 'attrs' (JSON names; null unsets) into an element and tells what differed; nothing is
+ * written when nothing differs, or with c->check.  Shared by set, clear and ensure. */
+int change_element(struct cli *cli, const struct command *c, const struct element *el,
+                   const json_t *attrs, struct print_change *change, struct error *e);
+/* The element that 'attrs' would make a second of: -ENOENT if there is none. */
+int find_existing(struct cli *cli, const struct coll *c, const struct element *parent,
+                  const json_t *attrs, struct element *out, struct error *e);
+
+/* Rewrites an embedded list of the object 'holder': 'edit' changes a copy of the list in place
+ * (0, or an error that ends it) and is called again if somebody else changed the object meanwhile.
+ */
+typedef int list_edit_fn(json_t *list, void *aux, struct error *e);
+int embedded_edit(struct cli *cli, const struct coll *c, const struct uuid *holder,
+                  list_edit_fn *edit, void *aux, bool check, struct error *e);
+
+/* Embedded lists and bindings: what create, change and delete come to for them. */
+int embedded_add(struct cli *cli, const struct coll *c, const struct element *parent,
+                 const json_t *attrs, bool check, struct error *e);
+int embedded_change(struct cli *cli, const struct element *el, const json_t *attrs, bool check,
+                    struct error *e);
+int embedded_remove(struct cli *cli, const struct element *el, bool check, struct error *e);
+int binding_set(struct cli *cli, const struct uuid *port, const json_t *host,
+                const json_t *interface, int64_t rev, bool check, struct error *e);
+
+#endif
