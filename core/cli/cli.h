@@ -50,6 +50,7 @@ int cli_connect(struct cli *cli, struct error *e);
 /* One command; the exit status.  Nothing for an empty line. */
 int cli_line(struct cli *cli, const char *line);
 int cli_words(struct cli *cli, int argc, char **argv);
+int cli_run(struct cli *cli, const struct lex *l);
 
 /* Lines of 'f' until its end: stops at the first that fails unless 'keep_going'.  'name' is for
  * messages.  The status of the last that failed, or 0. */

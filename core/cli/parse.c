@@ -16,6 +16,7 @@ struct parser {
     cmd_expect_fn *expect; /* completing: the last word is where the cursor stands */
     void *aux;
     unsigned n_expected;
+    size_t verb_at;
 };
 
 static bool parse_object(struct parser *p, size_t i);
@@ -251,6 +252,7 @@ static bool parse_verb(struct parser *p, size_t i, bool abbreviated, after_fn *a
     if (!v)
         return stuck(p, i);
     p->c->verb = v;
+    p->verb_at = i;
     if (after(p, i + 1))
         return true;
     p->c->verb = VERB_NONE;
@@ -318,7 +320,9 @@ static bool parse_coll(struct parser *p, size_t i)
     if (parse_verb(p, i, false, parse_coll))
         return true;
     a = field_at(p, i, s->coll.rows);
-    if (a && ((creating && parse_set(p, i)) || parse_pair(p, i, a, parse_filter)))
+    if (a && creating && parse_set(p, i))
+        return true;
+    if (a && !p->n_expected && parse_pair(p, i, a, parse_filter))
         return true;
     s->n_filter = 0;
     /* What completion can offer after a keyword isn't mixed with what could follow a name. */
@@ -347,7 +351,8 @@ static void expect_in_object(struct parser *p)
     if (!v)
         expect_verbs(p, 1u << VERB_DESCRIBE | (has_children(p) ? on_coll : 0) |
                             (s ? on_object : on_object | on_coll));
-    if (has_children(p))
+    /* "bridge B set" is at its object; "set bridge B" may go on to a port of B. */
+    if (has_children(p) && !((v == VERB_SET || v == VERB_CLEAR) && p->verb_at))
         coll_each(context(p), expect_coll, p);
     if (s && (!v || v == VERB_SHOW || v == VERB_SET || v == VERB_CLEAR))
         expect_fields(p, s->coll.rows, v == VERB_SET || v == VERB_CLEAR);

@@ -108,7 +108,7 @@ static int run_builtin(struct cli *cli, const struct subcommand *sub, const stru
     return rc;
 }
 
-static int run(struct cli *cli, const struct lex *l)
+int cli_run(struct cli *cli, const struct lex *l)
 {
     const struct subcommand *sub = l->n ? builtin_find(cli, &l->words[0]) : NULL;
 
@@ -128,7 +128,7 @@ int cli_line(struct cli *cli, const char *line)
     struct error e = {0};
     struct lex l;
     int rc = lex_line(line, false, &l, &e);
-    int status = rc ? print_error(&cli->out, &e) : run(cli, &l);
+    int status = rc ? print_error(&cli->out, &e) : cli_run(cli, &l);
 
     lex_free(&l);
     return status;
@@ -139,7 +139,7 @@ int cli_words(struct cli *cli, int argc, char **argv)
     struct lex l;
 
     lex_argv(argc, argv, &l);
-    int status = run(cli, &l);
+    int status = cli_run(cli, &l);
     lex_free(&l);
     return status;
 }
