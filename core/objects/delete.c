@@ -5,60 +5,36 @@
 
 /* Who refers to an object, by the folders below it. */
 struct below {
-    struct store_names folders;
-    struct store_names *referrers; /* by folder */
+    const struct store_names *folders;
+    const struct store_names **referrers; /* by folder */
 };
 
-static void below_free(struct below *b)
+static int below_load(struct plan *p, enum schema_type_id type, const struct uuid *id,
+                      struct below *b)
 {
-    if (b->referrers)
-        names_free(b->referrers, b->folders.n);
-    store_names_free(&b->folders);
-}
+    char path[STORE_PATH_MAX], folder[STORE_PATH_MAX];
 
-static int below_load(struct objects *db, enum schema_type_id type, const struct uuid *id,
-                      struct below *b, struct error *e)
-{
-    char path[1][STORE_PATH_MAX];
-
-    *b = (struct below){0};
-    objects_path(type, id, path[0]);
-    int rc = list_many(db, path, 1, &b->folders, e);
-    if (rc || !b->folders.n)
-        return rc;
-    char(*paths)[STORE_PATH_MAX] = mem_array(b->folders.n, STORE_PATH_MAX);
-    b->referrers = NEW_ARRAY(b->folders.n, struct store_names);
-    for (size_t i = 0; i < b->folders.n; i++)
-        path_child(path[0], b->folders.names[i], paths[i]);
-    rc = list_many(db, paths, b->folders.n, b->referrers, e);
-    free(paths);
+    objects_path(type, id, path);
+    int rc = listing_get(p, path, &b->folders);
     if (rc)
-        below_free(b);
+        return rc;
+    b->referrers = NEW_ARRAY(b->folders->n, const struct store_names *);
+    for (size_t i = 0; !rc && i < b->folders->n; i++) {
+        path_child(path, b->folders->names[i], folder);
+        rc = listing_get(p, folder, &b->referrers[i]);
+    }
+    if (rc)
+        free(b->referrers);
     return rc;
 }
 
-static const struct schema_attr *attr_by_path(enum schema_type_id type, const char *path)
-{
-    const struct schema_attr *rows = schema_types[type].attrs, *a = NULL;
-    char word[64];
-
-    while (rows && *path) {
-        size_t size = strcspn(path, ".");
-        snprintf(word, sizeof word, "%.*s", (int)size, path);
-        a = schema_attr_by_json(rows, word);
-        rows = a ? a->sub : NULL;
-        path += size + (path[size] == '.');
-    }
-    return a && a->value == SV_REF && !*path ? a : NULL;
-}
-
-static int refused(enum schema_type_id type, const struct uuid *id, enum schema_type_id from,
-                   const char *referrer, struct error *e)
+int in_use(enum schema_type_id type, const struct uuid *id, const char *what, const char *referrer,
+           struct error *e)
 {
     char label[96];
 
-    return error_set(e, -EBUSY, object_label(type, id, label), NULL, "is in use by %s %s",
-                     schema_types[from].name, referrer);
+    return error_set(e, -EBUSY, object_label(type, id, label), NULL, "is in use by %s%s%s", what,
+                     referrer[0] ? " " : "", referrer);
 }
 
 static bool folder_of(const char *name, enum schema_type_id *from, char path[64],
@@ -74,12 +50,9 @@ static bool folder_of(const char *name, enum schema_type_id *from, char path[64]
 static int unknown_folder(enum schema_type_id type, const struct uuid *id, const char *folder,
                           const struct store_names *referrers, struct error *e)
 {
-    char label[96];
-
     if (!strchr(folder, '.') || !referrers->n)
         return 0;
-    return error_set(e, -EBUSY, object_label(type, id, label), NULL,
-                     "is in use by something this version doesn't know (%.64s)", folder);
+    return in_use(type, id, "something this version doesn't know", "", e);
 }
 
 static int one_referrer(struct plan *p, struct object *o, enum schema_type_id from,
@@ -96,7 +69,7 @@ static int one_referrer(struct plan *p, struct object *o, enum schema_type_id fr
         return 0;
     switch (a->on_delete) {
     case SD_REFUSE:
-        return refused(object_type(o), &o->key.id, from, name, p->e);
+        return in_use(object_type(o), &o->key.id, schema_types[from].name, name, p->e);
     case SD_CASCADE: {
         int rc = plan_delete(p, from, &id);
         return rc == -ENOENT ? 0 : rc;
@@ -133,22 +106,24 @@ static int referrers_in_store(struct plan *p, struct object *o, const struct bel
     size_t total = 0;
     int rc = 0;
 
-    for (size_t i = 0; i < b->folders.n; i++)
-        total += b->referrers[i].n;
+    if (!b->folders)
+        return 0;
+    for (size_t i = 0; i < b->folders->n; i++)
+        total += b->referrers[i]->n;
     if (total + p->n_objects > PLAN_OBJECTS_MAX && total > 1)
         return -EFBIG;
     /* Refusals first, so that what they say is not hidden by the size of the rest. */
     for (int refusing = 1; refusing >= 0; refusing--)
-        for (size_t i = 0; !rc && i < b->folders.n; i++) {
-            if (!folder_of(b->folders.names[i], &from, path, &a)) {
-                rc = unknown_folder(object_type(o), &o->key.id, b->folders.names[i],
-                                    &b->referrers[i], p->e);
+        for (size_t i = 0; !rc && i < b->folders->n; i++) {
+            if (!folder_of(b->folders->names[i], &from, path, &a)) {
+                rc = unknown_folder(object_type(o), &o->key.id, b->folders->names[i],
+                                    b->referrers[i], p->e);
                 continue;
             }
             for (size_t j = 0;
-                 (a->on_delete == SD_REFUSE) == refusing && !rc && j < b->referrers[i].n; j++) {
-                forget_leaf(p, o, from, path, b->referrers[i].names[j]);
-                rc = one_referrer(p, o, from, a, b->referrers[i].names[j]);
+                 (a->on_delete == SD_REFUSE) == refusing && !rc && j < b->referrers[i]->n; j++) {
+                forget_leaf(p, o, from, path, b->referrers[i]->names[j]);
+                rc = one_referrer(p, o, from, a, b->referrers[i]->names[j]);
             }
         }
     return rc;
@@ -202,11 +177,13 @@ static int check_alive(struct plan *p, const struct object *o)
                       name ? name : "");
 }
 
-static void remember_folders(struct object *o, struct below *b)
+static void remember_folders(struct object *o, const struct below *b)
 {
-    o->folders = NEW_ARRAY(b->folders.n, char *);
-    for (size_t i = 0; i < b->folders.n; i++)
-        o->folders[o->n_folders++] = mem_strdup(b->folders.names[i]);
+    if (!b->folders)
+        return;
+    o->folders = NEW_ARRAY(b->folders->n, char *);
+    for (size_t i = 0; i < b->folders->n; i++)
+        o->folders[o->n_folders++] = mem_strdup(b->folders->names[i]);
 }
 
 static int leave_order(struct plan *p, const struct object *o)
@@ -231,11 +208,13 @@ int plan_delete(struct plan *p, enum schema_type_id type, const struct uuid *id)
     if (!rc)
         rc = check_alive(p, o);
     if (!rc && o->before)
-        rc = below_load(p->db, type, id, &b, p->e);
+        rc = below_load(p, type, id, &b);
     if (!rc)
         rc = leave_order(p, o);
-    if (rc)
+    if (rc) {
+        free(b.referrers);
         return rc;
+    }
     json_t *last = o->after;
     o->after = NULL;
     remember_folders(o, &b);
@@ -245,113 +224,6 @@ int plan_delete(struct plan *p, enum schema_type_id type, const struct uuid *id)
     if (!rc)
         rc = hook_changed(p, o, last);
     json_decref(last);
-    below_free(&b);
-    return rc;
-}
-
-/* What doesn't fit one commit */
-
-struct id_list {
-    struct {
-        enum schema_type_id type;
-        struct uuid id;
-    } * v;
-    size_t n, capacity;
-};
-
-static void id_list_add(struct id_list *l, enum schema_type_id type, const char *text)
-{
-    struct uuid id;
-
-    if (uuid_parse(text, &id))
-        return;
-    if (l->n == l->capacity) {
-        l->capacity = l->capacity ? l->capacity * 2 : 64;
-        l->v = mem_resize(l->v, l->capacity * sizeof *l->v);
-    }
-    l->v[l->n].type = type;
-    l->v[l->n++].id = id;
-}
-
-/* The referrers of one object by what deleting it does to them; refuses if one of them refuses. */
-static int sort_referrers(struct objects *db, enum schema_type_id type, const struct uuid *id,
-                          struct id_list *cascade, struct id_list *others, struct error *e)
-{
-    const struct schema_attr *a;
-    enum schema_type_id from;
-    struct below b;
-    char path[64];
-    int rc = below_load(db, type, id, &b, e);
-
-    if (rc)
-        return rc;
-    for (size_t i = 0; !rc && i < b.folders.n; i++) {
-        if (!folder_of(b.folders.names[i], &from, path, &a)) {
-            rc = unknown_folder(type, id, b.folders.names[i], &b.referrers[i], e);
-            continue;
-        }
-        if (a->on_delete == SD_REFUSE && b.referrers[i].n)
-            rc = refused(type, id, from, b.referrers[i].names[0], e);
-        for (size_t j = 0; !rc && j < b.referrers[i].n; j++)
-            if (a->on_delete == SD_CASCADE)
-                id_list_add(cascade, from, b.referrers[i].names[j]);
-            else if (others)
-                id_list_add(others, from, b.referrers[i].names[j]);
-    }
-    below_free(&b);
-    return rc;
-}
-
-int plan_refuses(struct objects *db, enum schema_type_id type, const struct uuid *id,
-                 struct error *e)
-{
-    struct id_list todo = {0};
-    int rc = sort_referrers(db, type, id, &todo, NULL, e);
-
-    /* Grows while it is walked; what is deleted can't be deleted again, so it ends. */
-    for (size_t i = 0; !rc && i < todo.n; i++)
-        rc = sort_referrers(db, todo.v[i].type, &todo.v[i].id, &todo, NULL, e);
-    free(todo.v);
-    return rc;
-}
-
-/* One commit for 'n' of them; halves when that is still too much. */
-static int drain_batch(struct objects *db, enum schema_type_id type, const struct uuid *id,
-                       const struct id_list *list, size_t from, size_t n, bool cascade,
-                       struct error *e)
-{
-    struct objects_txn *t = objects_begin(db);
-    int rc = 0;
-
-    objects_system(t);
-    for (size_t i = from; !rc && i < from + n; i++)
-        if (cascade) {
-            rc = objects_delete(t, list->v[i].type, &list->v[i].id, STORE_ANY, e);
-            t->ops[t->n_ops - 1].if_exists = true;
-        } else
-            rc = objects_unref(t, list->v[i].type, &list->v[i].id, type, id);
-    if (!rc)
-        rc = objects_commit(t, e);
-    objects_abort(t);
-    if ((rc == -E2BIG || rc == -EFBIG) && n > 1) {
-        rc = drain_batch(db, type, id, list, from, n / 2, cascade, e);
-        if (!rc)
-            rc = drain_batch(db, type, id, list, from + n / 2, n - n / 2, cascade, e);
-    }
-    return rc;
-}
-
-int drain(struct objects *db, enum schema_type_id type, const struct uuid *id, struct error *e)
-{
-    enum { BATCH = 200 };
-    struct id_list cascade = {0}, others = {0};
-    int rc = sort_referrers(db, type, id, &cascade, &others, e);
-
-    for (size_t i = 0; !rc && i < cascade.n; i += BATCH)
-        rc = drain_batch(db, type, id, &cascade, i, MIN((size_t)BATCH, cascade.n - i), true, e);
-    for (size_t i = 0; !rc && i < others.n; i += BATCH)
-        rc = drain_batch(db, type, id, &others, i, MIN((size_t)BATCH, others.n - i), false, e);
-    free(cascade.v);
-    free(others.v);
+    free(b.referrers);
     return rc;
 }

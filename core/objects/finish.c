@@ -126,23 +126,21 @@ static void finish_name(struct plan *p, const struct object *o)
 /* The folder of a name goes with the last that bears it. */
 static int finish_name_folders(struct plan *p)
 {
-    char path[1][STORE_PATH_MAX], leaf[STORE_PATH_MAX];
-    int rc = 0;
+    char leaf[STORE_PATH_MAX];
+    const struct store_names *names;
+    int rc = listings_get(p, p->emptied, p->n_emptied);
 
     for (size_t i = 0; !rc && i < p->n_emptied; i++) {
-        struct store_names names = {0};
         bool empty = true;
         if (view_node(&p->view, p->emptied[i])->busy)
             continue;
-        snprintf(path[0], STORE_PATH_MAX, "%s", p->emptied[i]);
-        rc = list_many(p->db, path, 1, &names, p->e);
-        for (size_t k = 0; !rc && empty && k < names.n; k++) {
-            path_child(path[0], names.names[k], leaf);
+        rc = listing_get(p, p->emptied[i], &names);
+        for (size_t k = 0; !rc && empty && k < names->n; k++) {
+            path_child(p->emptied[i], names->names[k], leaf);
             empty = view_node(&p->view, leaf)->write == WRITE_DELETE;
         }
-        if (!rc && empty && names.n)
-            view_delete(&p->view, path[0]);
-        store_names_free(&names);
+        if (!rc && empty && names->n)
+            view_delete(&p->view, p->emptied[i]);
     }
     return rc;
 }

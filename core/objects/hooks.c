@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include "base/hash.h"
@@ -96,25 +95,40 @@ static int mutual(struct plan *p, const struct object *o, const json_t *before)
 
 enum { TUNNEL_KEY_FIRST = 1, TUNNEL_KEY_LAST = 0xffeff, TUNNEL_KEY_TRIES = 64 };
 
+uint32_t tunnel_key_candidate(char path[STORE_PATH_MAX])
+{
+    char key[48];
+    struct uuid u;
+    uint32_t n;
+
+    uuid_random(&u);
+    memcpy(&n, u.b, sizeof n);
+    n = TUNNEL_KEY_FIRST + n % (TUNNEL_KEY_LAST - TUNNEL_KEY_FIRST + 1);
+    snprintf(key, sizeof key, "tunnelKey=%u", n);
+    path_unique(ST_PORT, key, path);
+    return n;
+}
+
 /* At random: no counter that all writers meet at, and a key given back is not soon used again.
  * Four in five keys would have to be in use before the tries run out once in a million. */
 static int choose_tunnel_key(struct plan *p, struct object *o)
 {
-    char key[48], path[STORE_PATH_MAX];
+    char path[STORE_PATH_MAX], key[48];
     struct node *n;
     uint32_t r;
 
     for (unsigned i = 0; i < TUNNEL_KEY_TRIES; i++) {
-        if (getrandom(&r, sizeof r, 0) != sizeof r)
-            return plan_error(p, -EIO, o, "tunnelKey", "no random number");
-        r = TUNNEL_KEY_FIRST + r % (TUNNEL_KEY_LAST - TUNNEL_KEY_FIRST + 1);
-        snprintf(key, sizeof key, "tunnelKey=%u", r);
-        path_unique(ST_PORT, key, path);
-        n = view_node(&p->view, path);
+        if (p->n_tunnel_keys) {
+            r = p->tunnel_keys[--p->n_tunnel_keys];
+            snprintf(key, sizeof key, "tunnelKey=%u", r);
+            path_unique(ST_PORT, key, path);
+        } else
+            r = tunnel_key_candidate(path);
         int rc = view_load(&p->view, path, &n, p->e);
         if (rc)
             return rc;
-        if (n->base == BASE_ABSENT && n->write == WRITE_NONE) {
+        if (n->base == BASE_ABSENT && !n->busy) {
+            n->busy = true; /* not again in this plan */
             json_object_set_new(o->after, "tunnelKey", json_integer(r));
             return 0;
         }

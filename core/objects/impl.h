@@ -46,6 +46,8 @@ struct refs {
 };
 void refs_collect(enum schema_type_id type, const json_t *obj, struct refs *out); /* sorted */
 void refs_free(struct refs *r);
+/* The reference "peerId" or "conditions.inPorts", or null. */
+const struct schema_attr *attr_by_path(enum schema_type_id type, const char *path);
 int ref_compare(const void *a, const void *b);
 /* Takes 'target' out of every reference at 'path'. */
 void refs_remove(enum schema_type_id type, json_t *obj, const char *path,
@@ -115,6 +117,7 @@ void view_put(struct view *v, const char *path, const char *data, size_t size);
 void view_put_text(struct view *v, const char *path, char *text); /* takes 'text' */
 void view_delete(struct view *v, const char *path);
 void view_require(struct view *v, const char *path);
+int view_load_many(struct view *v, const char *const *paths, size_t n, struct error *e);
 /* Reads every node that is going to be written without having been read. */
 int view_load_all(struct view *v, struct error *e);
 int view_commit(struct view *v, struct error *e);
@@ -189,6 +192,9 @@ struct plan {
     struct view view;
     struct object *objects;
     struct order *orders;
+    struct listing *listings;
+    uint32_t *tunnel_keys; /* candidates that have been looked up */
+    size_t n_tunnel_keys;
     bool system, dangling;
     char **emptied; /* name folders that something was taken out of */
     size_t n_emptied;
@@ -213,13 +219,28 @@ int plan_error(struct plan *p, int code, const struct object *o, const char *jso
 int plan_referrers(struct plan *p, enum schema_type_id target, const struct uuid *id,
                    enum schema_type_id from, const char *attr, struct uuid **ids, size_t *n);
 
+/* prefetch.c */
+int prefetch(struct plan *p, const struct objects_txn *t);
+/* Children of a folder, as they were when the plan first looked; none when it doesn't exist. */
+int listing_get(struct plan *p, const char *path, const struct store_names **out);
+int listings_get(struct plan *p, char *const *paths, size_t n); /* in one round */
+void listings_free(struct plan *p);
+
 /* delete.c */
+int in_use(enum schema_type_id type, const struct uuid *id, const char *what, const char *referrer,
+           struct error *e);
+
+/* drain.c */
+/* Whether something refuses the deletion of an object or of anything that goes with it. */
 int plan_refuses(struct objects *db, enum schema_type_id type, const struct uuid *id,
                  struct error *e);
+/* Deletes or clears all that refers to it, in commits of bounded size. */
 int drain(struct objects *db, enum schema_type_id type, const struct uuid *id, struct error *e);
 enum { PLAN_OBJECTS_MAX = 500 }; /* more at once: -EFBIG, the parts go first */
 
 /* hooks.c: what the system does when an object comes, changes or goes */
+/* A random tunnel key and the path that would be taken by it. */
+uint32_t tunnel_key_candidate(char path[STORE_PATH_MAX]);
 int hook_changed(struct plan *p, struct object *o, const json_t *before);
 
 /* crosscheck.c: rules that need to see other objects */

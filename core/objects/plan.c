@@ -311,6 +311,8 @@ void plan_free(struct plan *p)
     for (size_t i = 0; i < p->n_emptied; i++)
         free(p->emptied[i]);
     free(p->emptied);
+    listings_free(p);
+    free(p->tunnel_keys);
     plan_order_free(p);
     view_free(&p->view);
 }

@@ -376,18 +376,11 @@ int bodies_each(struct objects *db, enum schema_type_id type, objects_fn *fn, vo
 int objects_referrers(struct objects *db, enum schema_type_id type, const char *attr_json,
                       const struct uuid *target, struct uuid **ids, size_t *n, struct error *e)
 {
-    const struct schema_attr *rows = schema_types[type].attrs, *a = NULL;
-    char word[64];
+    const struct schema_attr *a = attr_by_path(type, attr_json);
 
     *ids = NULL;
     *n = 0;
-    for (const char *p = attr_json; rows && *p;
-         p += p[strcspn(p, ".")] == '.' ? strcspn(p, ".") + 1 : strcspn(p, ".")) {
-        snprintf(word, sizeof word, "%.*s", (int)strcspn(p, "."), p);
-        a = schema_attr_by_json(rows, word);
-        rows = a ? a->sub : NULL;
-    }
-    if (!a || a->value != SV_REF)
+    if (!a)
         return error_set(e, -EINVAL, schema_types[type].name, attr_json, "is not a reference");
     int rc = refs_list(db, a->ref, target, type, attr_json, ids, n, e);
     if (rc) {

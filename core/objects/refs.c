@@ -71,6 +71,21 @@ void refs_collect(enum schema_type_id type, const json_t *obj, struct refs *out)
     out->n = kept + 1;
 }
 
+const struct schema_attr *attr_by_path(enum schema_type_id type, const char *path)
+{
+    const struct schema_attr *rows = schema_types[type].attrs, *a = NULL;
+    char word[64];
+
+    while (rows && *path) {
+        size_t size = strcspn(path, ".");
+        snprintf(word, sizeof word, "%.*s", (int)size, path);
+        a = schema_attr_by_json(rows, word);
+        rows = a ? a->sub : NULL;
+        path += size + (path[size] == '.');
+    }
+    return a && a->value == SV_REF && !*path ? a : NULL;
+}
+
 void refs_free(struct refs *r)
 {
     free(r->v);

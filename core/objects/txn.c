@@ -257,7 +257,7 @@ static int attempt(struct objects_txn *t, bool careful, const struct op **big, s
                      .e = e,
                      .system = t->system,
                      .dangling = t->dangling};
-    int rc = 0;
+    int rc = prefetch(&p, t);
 
     *big = NULL;
     for (size_t i = 0; !rc && i < t->n_ops; i++) {

@@ -44,18 +44,8 @@ static void take_value(struct node *n, struct store_value *value)
 
 int view_load(struct view *v, const char *path, struct node **out, struct error *e)
 {
-    struct node *n = view_node(v, path);
-    struct store_value value = {0};
-
-    *out = n;
-    if (n->base != BASE_UNREAD)
-        return 0;
-    v->db->stats.reads++;
-    v->db->stats.rounds++;
-    int rc = store_get_many(v->db->store, &path, 1, &value, e);
-    if (!rc)
-        take_value(n, &value);
-    return rc;
+    *out = view_node(v, path);
+    return (*out)->base == BASE_UNREAD ? view_load_many(v, &path, 1, e) : 0;
 }
 
 int view_get(struct view *v, const char *path, const char **data, size_t *size, struct error *e)
@@ -116,28 +106,45 @@ void view_require(struct view *v, const char *path)
     view_node(v, path)->require = true;
 }
 
-int view_load_all(struct view *v, struct error *e)
+int view_load_many(struct view *v, const char *const *paths, size_t n, struct error *e)
 {
-    size_t n = 0, total = HASH_COUNT(v->nodes);
-    struct node **nodes = NEW_ARRAY(total, struct node *), *node, *next;
-    const char **paths = NEW_ARRAY(total, const char *);
-    struct store_value *values = NEW_ARRAY(total, struct store_value);
+    struct node **nodes = NEW_ARRAY(n, struct node *);
+    const char **unread = NEW_ARRAY(n, const char *);
+    struct store_value *values = NEW_ARRAY(n, struct store_value);
+    size_t count = 0;
     int rc = 0;
 
-    HASH_ITER (hh, v->nodes, node, next)
-        if (node->base == BASE_UNREAD && (node->write != WRITE_NONE || node->require)) {
-            paths[n] = node->path;
-            nodes[n++] = node;
-        }
-    v->db->stats.reads += n;
-    v->db->stats.rounds += n > 0;
-    if (n)
-        rc = store_get_many(v->db->store, paths, n, values, e);
-    for (size_t i = 0; !rc && i < n; i++)
-        take_value(nodes[i], &values[i]);
-    free(values);
-    free(paths);
+    for (size_t i = 0; i < n; i++) {
+        struct node *node = view_node(v, paths[i]);
+        if (node->base != BASE_UNREAD)
+            continue;
+        unread[count] = node->path;
+        nodes[count++] = node;
+    }
+    v->db->stats.reads += count;
+    v->db->stats.rounds += count > 0;
+    if (count)
+        rc = store_get_many(v->db->store, unread, count, values, e);
+    for (size_t i = 0; !rc && i < count; i++)
+        if (nodes[i]->base == BASE_UNREAD) /* may be there twice */
+            take_value(nodes[i], &values[i]);
+    values_free(values, count);
+    free(unread);
     free(nodes);
+    return rc;
+}
+
+int view_load_all(struct view *v, struct error *e)
+{
+    const char **paths = NEW_ARRAY(HASH_COUNT(v->nodes), const char *);
+    struct node *node, *next;
+    size_t n = 0;
+
+    HASH_ITER (hh, v->nodes, node, next)
+        if (node->write != WRITE_NONE || node->require)
+            paths[n++] = node->path;
+    int rc = view_load_many(v, paths, n, e);
+    free(paths);
     return rc;
 }
 
