@@ -160,7 +160,7 @@ int mn_cli_main(int argc, char **argv)
              !o.complete && !o.eval && first == argc && isatty(STDIN_FILENO));
     cli.subcommands = commands;
     if (o.format && print_set_format(&cli.out, o.format, &e))
-        status = print_error(&cli.out, &e);
+        status = print_failure(&cli.out, &e);
     else {
         cli.format = cli.out.format;
         status = run(&cli, &o, argc - first, argv + first);

@@ -9,7 +9,7 @@ static int usage(struct cli *cli, const char *text)
     struct error e = {0};
 
     error_set(&e, -EINVAL, NULL, NULL, "usage: %s", text);
-    return print_error(&cli->out, &e);
+    return print_failure(&cli->out, &e);
 }
 
 static int fail(struct cli *cli, const char *path, int code)
@@ -17,7 +17,7 @@ static int fail(struct cli *cli, const char *path, int code)
     struct error e = {0};
 
     error_set(&e, -code, path, NULL, "%s", strerror(code));
-    return print_error(&cli->out, &e);
+    return print_failure(&cli->out, &e);
 }
 
 static int write_json(struct cli *cli, const json_t *doc, const char *path)

@@ -241,5 +241,5 @@ int check_zone(struct cli *cli, const char *text, const struct check_options *o)
     if (!rc)
         rc = o->all ? check_published(cli, &z, o, &e) : check_from_here(cli, &z, o, &e);
     zone_free(&z);
-    return rc ? print_error(&cli->out, &e) : 0;
+    return rc ? print_failure(&cli->out, &e) : 0;
 }

@@ -250,13 +250,13 @@ static int dispatch(struct args *a)
             return rows[i].run(a);
         error_set(&e, -EINVAL, NULL, NULL, "usage: mn-tunnelzone %s %s", rows[i].name,
                   rows[i].usage);
-        return print_error(&a->cli.out, &e);
+        return print_failure(&a->cli.out, &e);
     }
     if (!a->n)
         return usage(stderr, 2);
     error_set(&e, -EINVAL, NULL, NULL, "no command '%s'", a->words[0]);
     error_hint(&e, "try mn-tunnelzone --help");
-    return print_error(&a->cli.out, &e);
+    return print_failure(&a->cli.out, &e);
 }
 
 int mn_tunnelzone_main(int argc, char **argv)
@@ -272,7 +272,7 @@ int mn_tunnelzone_main(int argc, char **argv)
         rc = take(&a, opt, &e);
     a.n = argc - optind;
     a.words = argv + optind;
-    status = rc < 0 ? print_error(&a.cli.out, &e) : rc ? 0 : dispatch(&a);
+    status = rc < 0 ? print_failure(&a.cli.out, &e) : rc ? 0 : dispatch(&a);
     cli_free(&a.cli);
     return status;
 }

@@ -11,7 +11,7 @@ static int usage(struct cli *cli, const char *name, const char *arguments)
     struct error e = {0};
 
     error_set(&e, -EINVAL, NULL, NULL, "usage: %s %s", name, arguments);
-    return print_error(&cli->out, &e);
+    return print_failure(&cli->out, &e);
 }
 
 static int run_exit(struct cli *cli, int argc, char **argv)

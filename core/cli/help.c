@@ -152,5 +152,5 @@ int cmd_help(struct cli *cli, int argc, char **argv)
     }
     error_set(&e, -ENOENT, NULL, NULL, "no help on '%s'", w.text);
     error_hint(&e, "\"help\" alone lists what there is");
-    return print_error(&cli->out, &e);
+    return print_failure(&cli->out, &e);
 }

@@ -239,7 +239,7 @@ static void clean_line(char *s)
             *s = '?';
 }
 
-int print_error(struct print *p, const struct error *e)
+int print_failure(struct print *p, const struct error *e)
 {
     char text[sizeof *e + 32];
 

@@ -87,6 +87,6 @@ void print_line(struct print *p, const char *fmt, ...) __attribute__((format(pri
 /* Words beside the data: to 'err', in text as in JSON. */
 void print_note(struct print *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* One line in text, {"error":{...}} under the JSON formats, on 'err'.  Returns the exit status. */
-int print_error(struct print *p, const struct error *e);
+int print_failure(struct print *p, const struct error *e);
 
 #endif

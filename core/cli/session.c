@@ -88,7 +88,7 @@ static int run_grammar(struct cli *cli, const struct lex *l)
     cmd_free(&c);
     if (rc < 0 && !e.code)
         error_set(&e, rc, NULL, NULL, "%s", strerror(-rc));
-    return rc < 0 ? print_error(&cli->out, &e) : rc;
+    return rc < 0 ? print_failure(&cli->out, &e) : rc;
 }
 
 static int run_builtin(struct cli *cli, const struct subcommand *sub, const struct lex *l)
@@ -98,7 +98,7 @@ static int run_builtin(struct cli *cli, const struct subcommand *sub, const stru
     int rc = sub->offline ? 0 : cli_connect(cli, &e);
 
     if (rc)
-        return print_error(&cli->out, &e);
+        return print_failure(&cli->out, &e);
     argv = NEW_ARRAY(l->n + 1, char *);
     for (size_t i = 0; i < l->n; i++)
         argv[i] = l->words[i].text;
@@ -118,7 +118,7 @@ int cli_run(struct cli *cli, const struct lex *l)
         struct error e = {0};
         error_set(&e, -EIO, NULL, NULL, "can't write the output: %s", strerror(errno));
         clearerr(cli->out.out);
-        return print_error(&cli->out, &e);
+        return print_failure(&cli->out, &e);
     }
     return status;
 }
@@ -128,7 +128,7 @@ int cli_line(struct cli *cli, const char *line)
     struct error e = {0};
     struct lex l;
     int rc = lex_line(line, false, &l, &e);
-    int status = rc ? print_error(&cli->out, &e) : cli_run(cli, &l);
+    int status = rc ? print_failure(&cli->out, &e) : cli_run(cli, &l);
 
     lex_free(&l);
     return status;
@@ -160,7 +160,7 @@ int cli_script(struct cli *cli, FILE *f, const char *name, bool keep_going)
         cli->out.line++;
         if (strlen(line) != (size_t)size) {
             error_set(&e, -EINVAL, NULL, NULL, "the line has a zero byte");
-            rc = print_error(&cli->out, &e);
+            rc = print_failure(&cli->out, &e);
         } else {
             rc = cli_line(cli, line);
         }
