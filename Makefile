@@ -83,10 +83,11 @@ $(BUILD)/gen/%.bpf.o: core/datapath/bpf/%.bpf.c $(wildcard core/datapath/bpf/*.h
 	$(Q)$(CLANG) -O2 -g -target bpf -Wall -Werror -Icore -I/usr/include/$(shell $(CC) -print-multiarch) -c -o $@ $<
 $(BUILD)/obj/core/datapath/%.o: $(BPF_OBJ)
 
+# cmocka has a print_error() of its own: ours must not take its place.
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libmncore.a
 	@mkdir -p $(@D)
 	@echo "  LINK $@"
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+	$(Q)$(CC) $(LDFLAGS) -Wl,--exclude-libs,ALL -o $@ $^ $(LIBS) -lcmocka
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/libmncore.a
 	@mkdir -p $(@D)
 	@echo "  LINK $@"

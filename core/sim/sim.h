@@ -58,7 +58,8 @@
     X(LINK_LOCAL, "link-local-not-routed")                                                         \
     X(FLOOD_EMPTY, "no-port-to-flood-to")                                                          \
     X(MARTIAN, "martian-address") /* RFC 1812 5.3.7, RFC 4291 2.5: never routed */                 \
-    X(MULTICAST, "multicast-not-routed")
+    X(MULTICAST, "multicast-not-routed")                                                           \
+    X(NO_ADDRESS, "port-has-no-address")
 
 enum sim_reason {
 #define X(id, name) SIM_##id,
@@ -91,7 +92,7 @@ struct sim_emit {
     uint8_t kind;
     const uint8_t *packet;
     uint32_t size;
-    uint32_t n_outs; /* 0: it found no way out (or was consumed by another virtual device) */
+    uint32_t n_outs; /* at least 1 */
     const struct sim_out *outs;
     struct flow_key key; /* of 'packet': outs' rewrites are differences to it */
     topo_ref port;       /* the virtual port that sent it */

@@ -1,0 +1,170 @@
+/* How journeys end, and what they leave in the result. */
+#include "sim/mask.h"
+
+enum { SMALL_TAGS = 48, MAX_LEARNS = 256 };
+
+/* Room for one more: the list itself, or a larger copy. */
+void *grow_list(struct run *r, void *list, uint32_t n, uint32_t *room, size_t size)
+{
+    if (n < *room)
+        return list;
+    uint32_t more = *room ? *room * 2 : 8;
+    void *bigger = arena_alloc(r->arena, more * size);
+    if (n)
+        memcpy(bigger, list, n * size);
+    *room = more;
+    return bigger;
+}
+
+static bool set_add(struct run *r, tag_t tag)
+{
+    uint32_t mask = r->room_set - 1;
+
+    for (uint32_t i = (uint32_t)(tag >> 8) & mask;; i = (i + 1) & mask) {
+        if (r->tag_set[i] == tag)
+            return false;
+        if (!r->tag_set[i]) {
+            r->tag_set[i] = tag;
+            return true;
+        }
+    }
+}
+
+static void set_rebuild(struct run *r)
+{
+    r->room_set = r->room_set ? r->room_set * 4 : SMALL_TAGS * 4 / 3 * 4;
+    r->tag_set = arena_alloc(r->arena, r->room_set * sizeof *r->tag_set);
+    memset(r->tag_set, 0, r->room_set * sizeof *r->tag_set);
+    for (uint32_t i = 0; i < r->res->n_tags; i++)
+        set_add(r, r->res->tags[i]);
+}
+
+/* A filter of 64 bits first: nearly every tag of an ordinary run is new. */
+static bool tag_known(struct run *r, tag_t tag)
+{
+    uint64_t bit = 1ull << (tag & 63);
+    uint32_t n = r->res->n_tags;
+
+    if (n < SMALL_TAGS) {
+        if (!(r->tag_bloom & bit)) {
+            r->tag_bloom |= bit;
+            return false;
+        }
+        for (uint32_t i = 0; i < n; i++)
+            if (r->res->tags[i] == tag)
+                return true;
+        return false;
+    }
+    if (n * 2 >= r->room_set)
+        set_rebuild(r);
+    return !set_add(r, tag);
+}
+
+void add_tag_slow(struct run *r, tag_t tag)
+{
+    struct sim_result *res = r->res;
+
+    if (tag_known(r, tag))
+        return;
+    res->tags = grow_list(r, res->tags, res->n_tags, &r->room_tags, sizeof *res->tags);
+    res->tags[res->n_tags++] = tag;
+}
+
+void add_dst_tag(struct run *r, topo_ref router, const struct ip *dst, unsigned bits)
+{
+    struct sim_result *res = r->res;
+    struct tag_dst d = {*dst, router, (uint8_t)bits};
+    uint32_t before = res->n_tags;
+
+    if (r->hand.nested)
+        return;
+    add_tag_slow(r, tag_of_dst(&d));
+    if (res->n_tags == before)
+        return;
+    res->dsts = grow_list(r, res->dsts, res->n_dsts, &r->room_dsts, sizeof *res->dsts);
+    res->dsts[res->n_dsts++] = d;
+}
+
+static bool same_lesson(const struct sim_learn *a, const struct sim_learn *b)
+{
+    return a->kind == b->kind && a->device == b->device && a->port == b->port &&
+           a->vlan == b->vlan && mac_equal(&a->mac, &b->mac) &&
+           (a->kind == SIM_LEARN_MAC || ip_equal(&a->ip, &b->ip));
+}
+
+void learn(struct run *r, const struct sim_learn *l)
+{
+    struct sim_result *res = r->res;
+
+    for (uint32_t i = 0; i < res->n_learns; i++)
+        if (same_lesson(&res->learns[i], l))
+            return;
+    if (res->n_learns == MAX_LEARNS)
+        return;
+    res->learns = grow_list(r, res->learns, res->n_learns, &r->room_learns, sizeof *res->learns);
+    res->learns[res->n_learns++] = *l;
+}
+
+/* The header as it is now; branches of a flood share one copy for as long as nobody changes it. */
+const struct flow_key *snapshot(struct run *r)
+{
+    if (!r->at.snapshot) {
+        struct flow_key *copy = arena_alloc(r->arena, sizeof *copy);
+        *copy = r->at.raw;
+        r->at.snapshot = copy;
+    }
+    return r->at.snapshot;
+}
+
+void out_port(struct run *r, const struct topo_port *p)
+{
+    struct hand *h = &r->hand;
+
+    if (unlikely(h->n_outs == SIM_MAX_OUTS)) {
+        drop_brief(r, SIM_NO_MEMORY, &p->obj);
+        return;
+    }
+    h->outs = grow_list(r, h->outs, h->n_outs, &h->room_outs, sizeof *h->outs);
+    h->outs[h->n_outs++] = (struct sim_out){p->obj.self, snapshot(r)};
+    r->n_ends++;
+    if (unlikely(r->in->want_trail))
+        trail_add(r, TOPO_PORT, &p->obj.id, SIM_DELIVERED, "leaves by %s", name_of(r, p->obj.self));
+}
+
+void consumed(struct run *r, const struct topo_obj *by, const char *what)
+{
+    r->n_ends++;
+    if (!r->hand.nested)
+        r->consumed = true;
+    if (unlikely(r->in->want_trail))
+        trail_add(r, (enum topo_kind)by->kind, &by->id, SIM_CONSUMED, "%s", what);
+}
+
+/* Of several branches that ended badly the first one names the reason. */
+void drop_by(struct run *r, enum sim_reason reason, enum topo_kind kind, const struct uuid *id,
+             bool brief)
+{
+    struct sim_result *res = r->res;
+
+    r->n_ends++;
+    if (unlikely(r->in->want_trail))
+        trail_add(r, kind, id, reason, "dropped: %s", sim_reason_name(reason));
+    if (r->hand.nested)
+        return;
+    res->brief |= brief;
+    if (res->reason != SIM_NONE)
+        return;
+    res->reason = reason;
+    res->reason_kind = (uint8_t)kind;
+    res->reason_id = *id;
+}
+
+void drop(struct run *r, enum sim_reason reason, const struct topo_obj *by)
+{
+    drop_by(r, reason, (enum topo_kind)by->kind, &by->id, false);
+}
+
+void drop_brief(struct run *r, enum sim_reason reason, const struct topo_obj *by)
+{
+    drop_by(r, reason, (enum topo_kind)by->kind, &by->id, true);
+}

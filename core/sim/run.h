@@ -1,0 +1,217 @@
+/* One run of the simulator, between the files of this folder.
+ *
+ * A step is a function named after what the reference calls it; it ends by calling the next step,
+ * or one of the ways a packet's journey ends: out_port(), drop(), consumed(), a need.  A journey
+ * may fork (floods): 'at' is what a branch has of its own, saved and restored around it; the rest
+ * of 'struct run' belongs to the whole run.
+ *
+ *   sim.c           entry, verdict             load.c    objects: tags, needs
+ *   port.c          ingress, egress, VLAN      result.c  outputs, tags, learning, drops
+ *   bridge.c        learn, forward, flood      emit.c    packets that devices make
+ *   bridge_neigh.c  answers to ARP and ND      trail.c   the way in words
+ *   router.c        the routing pipeline       route.c   route lookup, ECMP
+ *   neigh.c         next hops: resolve, learn  icmp.c    echo replies, errors
+ *   neigh_rx.c      ARP and ND to a router     filter.c  where chains have their say
+ *
+ * Headers are read through mask.h only. */
+#ifndef MN_SIM_RUN_H
+#define MN_SIM_RUN_H
+
+#include "packet/packet.h"
+#include "sim/sim.h"
+#include "topology/lpm.h"
+#include "topology/tables.h"
+
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+enum {
+    SIM_MAX_DEVICES = 32,  /* on one way, unless the caller says otherwise */
+    SIM_MAX_VISITS = 4096, /* of devices by all branches together */
+    SIM_MAX_OUTS = 65535,  /* a flow's outputs are counted in 16 bits */
+    SIM_MAX_NESTED = 3,    /* packets made because of packets made */
+};
+
+/* Where one branch is, and what its packet looks like there. */
+struct at {
+    struct flow_key raw;             /* for mask.h only */
+    uint32_t own;                    /* fields (mask.h) whose value is ours, not the packet's */
+    uint32_t hidden;                 /* fields that a datapath can't match: behind a popped tag */
+    const struct flow_key *snapshot; /* copy of 'raw' in the arena while it is true */
+    topo_ref in_port;                /* where it entered the current device; 0: made by it */
+    topo_ref device;
+    /* As it entered the current router, for ICMP errors. */
+    const struct flow_key *router_hdr;
+    uint32_t router_own;
+    uint8_t n_devices;
+    uint8_t depth; /* of the trail */
+    bool popped;   /* the frame's own outermost tag */
+    bool pushed;   /* a tag of ours; beneath it: */
+    uint16_t under_tci, under_type;
+    uint32_t under_own, under_hidden;
+};
+
+/* The packet in hand: the one that came in, or one made by a device on the way. */
+struct hand {
+    const uint8_t *packet;
+    uint32_t size;
+    const struct flow_key *key;
+    uint8_t nested; /* 0: the one that came in */
+    struct sim_out *outs;
+    uint32_t n_outs, room_outs;
+};
+
+struct run {
+    const struct sim_input *in;
+    const struct topo *topo;
+    struct arena *arena;
+    struct sim_result *res;
+    struct at at;
+    struct hand hand;
+
+    uint32_t seen;              /* fields read whose value was the packet's */
+    uint32_t hidden_seen;       /* fields read that can't be matched */
+    uint8_t src_bits, dst_bits; /* of ip_src and ip_dst seen, when not the whole */
+
+    uint32_t n_visits, n_ends;
+    bool consumed; /* some branch was */
+
+    uint64_t tag_bloom;
+    uint64_t *tag_set; /* open addressing, once there are many */
+    uint32_t room_tags, room_set, room_dsts, room_learns, room_emits, room_needs, room_steps;
+};
+
+/* load.c: the object, tagged; null when the journey can't go on (a need or a drop is recorded). */
+const struct topo_port *load_port(struct run *r, topo_ref ref);
+const struct topo_bridge *load_bridge(struct run *r, topo_ref ref);
+const struct topo_router *load_router(struct run *r, topo_ref ref);
+/* Without a tag and without dropping for a missing object: for what another tag covers. */
+const struct topo_port *peek_port(struct run *r, topo_ref ref);
+bool gave_up(const struct run *r, enum sim_need_kind kind, topo_ref ref, const struct ip *ip);
+void need(struct run *r, enum sim_need_kind kind, topo_ref ref, const struct ip *ip);
+
+/* result.c */
+void *grow_list(struct run *r, void *list, uint32_t n, uint32_t *room, size_t size);
+void add_tag_slow(struct run *r, tag_t tag);
+void add_dst_tag(struct run *r, topo_ref router, const struct ip *dst, unsigned bits);
+void learn(struct run *r, const struct sim_learn *l);
+void out_port(struct run *r, const struct topo_port *p);
+void consumed(struct run *r, const struct topo_obj *by, const char *what);
+/* The branch ends here; 'by' decided.  brief: the flow that comes of it shall live shortly. */
+void drop(struct run *r, enum sim_reason reason, const struct topo_obj *by);
+void drop_brief(struct run *r, enum sim_reason reason, const struct topo_obj *by);
+void drop_by(struct run *r, enum sim_reason reason, enum topo_kind kind, const struct uuid *id,
+             bool brief);
+const struct flow_key *snapshot(struct run *r);
+
+static inline void add_tag(struct run *r, tag_t tag)
+{
+    /* What a device makes of its own doesn't decide what becomes of packets like the one in hand.
+     */
+    if (!r->hand.nested)
+        add_tag_slow(r, tag);
+}
+
+/* The decision hangs on what no flow can match. */
+static inline void userspace_only(struct run *r)
+{
+    if (!r->hand.nested)
+        r->res->no_flow = true;
+}
+
+/* port.c */
+void port_ingress(struct run *r, topo_ref ref);
+void port_egress(struct run *r, topo_ref ref);
+void port_egress_loaded(struct run *r, const struct topo_port *p);
+/* What a router port says about the packet it got leaves even when the port is down: its state may
+ * be what is being told. */
+void port_answer(struct run *r, const struct topo_port *p);
+/* Exterior: does somebody serve it? */
+bool port_usable(const struct run *r, const struct topo_port *p);
+bool push_vlan(struct run *r, const struct topo_obj *by, uint16_t vid);
+bool pop_vlan(struct run *r, const struct topo_obj *by);
+
+/* bridge.c */
+void bridge_ingress(struct run *r, const struct topo_port *in);
+void bridge_flood(struct run *r, const struct topo_bridge *b, const struct topo_port *in);
+
+/* bridge_neigh.c: true when the frame has been dealt with. */
+bool bridge_neighbour(struct run *r, const struct topo_bridge *b, const struct topo_port *in,
+                      uint16_t vlan);
+/* ARP, neighbour solicitation or advertisement? */
+bool neighbour_message(struct run *r);
+/* The MAC that a bridge knows for an address: a linked router port's, or seeded. */
+bool bridge_address(const struct topo_bridge *b, uint16_t vlan, const struct ip *ip,
+                    struct mac *mac);
+const struct topo_seed *bridge_seed(const struct topo_bridge *b, const struct ip *ip);
+
+/* router.c */
+void router_ingress(struct run *r, const struct topo_port *in);
+/* A packet of the router's own, in hand: route, resolve, out. */
+void router_originate(struct run *r, const struct topo_router *rt, topo_ref in_port);
+
+/* route.c: null when there is none (or a need was recorded). */
+const struct topo_route *route_lookup(struct run *r, const struct topo_router *rt);
+
+/* neigh.c */
+enum neigh {
+    NEIGH_KNOWN,
+    NEIGH_FAILED, /* asked in vain */
+    NEIGH_ENDED,  /* the branch has: a need or a drop is recorded */
+};
+/* The next hop's MAC behind 'p'.  'gateway' null: the packet's destination itself. */
+enum neigh neigh_resolve(struct run *r, const struct topo_router *rt, const struct topo_port *p,
+                         const struct ip *gateway, struct mac *mac);
+void neigh_solicit(struct run *r, const struct topo_port *p, const struct ip *ip);
+/* 'ip' is a neighbour on router port 'p'; false when it can't be. */
+bool neigh_learn(struct run *r, const struct topo_port *p, const struct ip *ip,
+                 const struct mac *mac);
+/* The port's own address for talking to 'peer': of its family, of the same subnet if it has one
+ * there; null when it has none. */
+const struct ip *port_address_for(const struct topo_port *p, const struct ip *peer);
+bool port_owns(const struct topo_port *p, const struct ip *ip);
+
+/* neigh_rx.c: ARP, and neighbour solicitations and advertisements, at a router. */
+void arp_receive(struct run *r, const struct topo_router *rt, const struct topo_port *in);
+void nd_receive(struct run *r, const struct topo_router *rt, const struct topo_port *in);
+
+/* icmp.c */
+enum icmp_cause {
+    ICMP_NO_ROUTE,
+    ICMP_HOST_UNREACHABLE,
+    ICMP_PROHIBITED, /* by a filter, or by administrative state */
+    ICMP_REJECT_ROUTE,
+    ICMP_BEYOND_SCOPE,
+    ICMP_TTL_EXCEEDED,
+};
+/* Tells the sender of the packet in hand, unless the standards forbid. */
+void icmp_error(struct run *r, enum icmp_cause cause);
+void icmp_echo_reply(struct run *r, const struct topo_router *rt);
+
+/* emit.c */
+/* The packet in hand with header 'hdr' instead of the one it came with, in the arena. */
+const uint8_t *materialize(struct run *r, const struct flow_key *hdr, size_t *size);
+/* The packet in hand is set aside, 'packet' taken up as leaving its maker. */
+struct aside {
+    struct at at;
+    struct hand hand;
+    uint8_t kind;
+    topo_ref port;
+    struct ip ip;
+};
+bool emit_begin(struct run *r, struct aside *a, enum sim_emit_kind kind, topo_ref port,
+                const struct ip *ip, const uint8_t *packet, size_t size);
+void emit_end(struct run *r, struct aside *a);
+
+/* trail.c */
+void trail_add(struct run *r, enum topo_kind kind, const struct uuid *id, enum sim_reason reason,
+               const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+const char *name_of(struct run *r, topo_ref ref); /* as the operator calls it */
+/* Costs one test when no trail is wanted; the arguments aren't evaluated then. */
+#define TRAIL(r, kind, id, ...)                                                                    \
+    do {                                                                                           \
+        if (unlikely((r)->in->want_trail))                                                         \
+            trail_add(r, kind, id, SIM_NONE, __VA_ARGS__);                                         \
+    } while (0)
+#define TRAIL_OBJ(r, obj, ...) TRAIL(r, (enum topo_kind)(obj)->kind, &(obj)->id, __VA_ARGS__)
+
+#endif
