@@ -536,6 +536,22 @@ static bool match_neighbour(const struct packet_spec *s, const uint8_t *p, size_
            match_mac(why, why_size, "is-at", &nd.lladdr, &s->sha, s->sha_given);
 }
 
+/* With two tags the words are about what is behind both. */
+static bool look_behind_tag(const struct packet_spec *s, const uint8_t *packet, size_t size,
+                            struct flow_key *k, char *why, size_t why_size)
+{
+    struct flow_key inner;
+    struct packet_layers l;
+
+    packet_parse_behind(packet, size, 1, &inner, &l);
+    if (!match_number(why, why_size, "inner-vlan", inner.vlan_tci, s->inner_vlan,
+                      FLOW_VLAN_PRESENT | FLOW_VLAN_VID))
+        return false;
+    inner.vlan_tci = k->vlan_tci;
+    *k = inner;
+    return true;
+}
+
 bool packet_spec_match(const struct packet_spec *s, const uint8_t *packet, size_t size, char *why,
                        size_t why_size)
 {
@@ -546,6 +562,8 @@ bool packet_spec_match(const struct packet_spec *s, const uint8_t *packet, size_
 
     why[0] = '\0';
     packet_parse(packet, size, &k, &l);
+    if (s->inner_vlan && !look_behind_tag(s, packet, size, &k, why, why_size))
+        return false;
 #define NUMBER(field, name) match_number(why, why_size, name, k.field, want->field, g->field)
     return NUMBER(vlan_tci, "vlan") && NUMBER(eth_type, "ethertype") &&
            match_mac(why, why_size, "from", &k.eth_src, &want->eth_src,
