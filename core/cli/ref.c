@@ -128,9 +128,12 @@ static bool is_taken(const char *name, void *aux)
 {
     struct naming *n = aux;
     struct uuid other;
+
+    if (!schema_attr_by_name(&schema_types[n->type], "name"))
+        return false;
     int rc = objects_resolve(n->cli->db, n->type, n->parent, name, &other, NULL);
 
-    return rc != -ENOENT && !(rc == 0 && uuid_equal(&other, n->id));
+    return rc == -EINVAL || (!rc && !uuid_equal(&other, n->id)); /* -EINVAL: several bear it */
 }
 
 bool ref_home(enum schema_type_id type, const json_t *obj, enum schema_type_id *parent_type,

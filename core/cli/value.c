@@ -231,6 +231,8 @@ char *value_text(struct cli *cli, const struct schema_attr *a, const json_t *obj
 
     if (!v || json_is_null(v) || (json_is_array(v) && !json_array_size(v)))
         return NULL;
+    if (a->flags & SA_SECRET)
+        return mem_strdup("****");
     if (a->value == SV_REF && cli->aliases)
         return reference_text(cli, a, v, inverted);
     return schema_to_text(a, v, inverted);
