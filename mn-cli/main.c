@@ -10,6 +10,8 @@
 #include "commands.h"
 
 static const struct subcommand commands[] = {
+    {"export", cmd_export, false, "[FILE]", "write the whole topology as JSON"},
+    {"import", cmd_import, false, "FILE|-", "load what export wrote into an empty store"},
     {"schema", cmd_schema, true, "", "JSON Schema of all objects"},
     {NULL, NULL, false, NULL, NULL},
 };

@@ -50,6 +50,14 @@ static void differences(const struct element *el, const json_t *attrs, json_t **
     }
 }
 
+int finish_change(struct objects_txn *t, int rc, bool check, struct error *e)
+{
+    if (!rc)
+        rc = check ? objects_check(t, e) : objects_commit(t, e);
+    objects_abort(t);
+    return rc;
+}
+
 static int write_change(struct cli *cli, const struct command *c, const struct element *el,
                         const json_t *attrs, struct error *e)
 {
@@ -64,11 +72,7 @@ static int write_change(struct cli *cli, const struct command *c, const struct e
                            json_object_get(attrs, "interfaceName"), wanted_rev(c), c->check, e);
     t = objects_begin(cli->db);
     rc = objects_update(t, coll->type->id, &el->id, attrs, wanted_rev(c), e);
-    if (!rc && !c->check)
-        rc = objects_commit(t, e);
-    if (rc || c->check)
-        objects_abort(t);
-    return rc;
+    return finish_change(t, rc, c->check, e);
 }
 
 int change_element(struct cli *cli, const struct command *c, const struct element *el,
@@ -184,11 +188,7 @@ static int remove_element(struct cli *cli, const struct command *c, const struct
         return binding_set(cli, &el->id, none, none, wanted_rev(c), c->check, e);
     struct objects_txn *t = objects_begin(cli->db);
     int rc = objects_delete(t, el->coll.type->id, &el->id, wanted_rev(c), e);
-    if (!rc && !c->check)
-        rc = objects_commit(t, e);
-    if (rc || c->check)
-        objects_abort(t);
-    return rc;
+    return finish_change(t, rc, c->check, e);
 }
 
 int cmd_delete(struct cli *cli, const struct command *c, struct error *e)

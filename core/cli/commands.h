@@ -30,6 +30,10 @@ int change_element(struct cli *cli, const struct command *c, const struct elemen
 int find_existing(struct cli *cli, const struct coll *c, const struct element *parent,
                   const json_t *attrs, struct element *out, struct error *e);
 
+/* Ends a transaction whose operations gave 'rc': commits it, or with 'check' only tries; frees it.
+ */
+int finish_change(struct objects_txn *t, int rc, bool check, struct error *e);
+
 /* Rewrites an embedded list of the object 'holder': 'edit' changes a copy of the list in place
  * (0, or an error that ends it) and is called again if somebody else changed the object meanwhile.
  */

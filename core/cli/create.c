@@ -123,10 +123,7 @@ static int create_object(struct cli *cli, const struct command *c, const struct 
     struct objects_txn *t = objects_begin(cli->db);
     int rc = objects_create(t, coll->type->id, attrs, &out->id, e);
 
-    if (!rc && !c->check)
-        rc = objects_commit(t, e);
-    if (rc || c->check)
-        objects_abort(t);
+    rc = finish_change(t, rc, c->check, e);
     if (rc || c->check)
         return rc;
     return objects_get(cli->db, coll->type->id, &out->id, &out->obj, e);

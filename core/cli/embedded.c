@@ -25,10 +25,7 @@ int embedded_edit(struct cli *cli, const struct coll *c, const struct uuid *hold
             struct objects_txn *t = objects_begin(cli->db);
             rc = objects_update(t, c->type->id, holder, attrs,
                                 json_integer_value(json_object_get(obj, "rev")), e);
-            if (!rc && !check)
-                rc = objects_commit(t, e);
-            if (rc || check)
-                objects_abort(t);
+            rc = finish_change(t, rc, check, e);
         }
         json_decref(attrs);
         json_decref(obj);
@@ -117,10 +114,7 @@ int binding_set(struct cli *cli, const struct uuid *port, const json_t *host,
     struct objects_txn *t = objects_begin(cli->db);
     int rc = objects_update(t, ST_PORT, port, attrs, rev, e);
 
-    if (!rc && !check)
-        rc = objects_commit(t, e);
-    if (rc || check)
-        objects_abort(t);
+    rc = finish_change(t, rc, check, e);
     json_decref(attrs);
     return rc;
 }

@@ -185,6 +185,7 @@ struct objects_txn {
     size_t n_ops, capacity;
     bool system;   /* read-only attributes may be given */
     bool dangling; /* references that may dangle are not checked (import) */
+    bool dry_run;  /* plan, and stop before the commit */
 };
 
 struct plan {

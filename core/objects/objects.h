@@ -100,6 +100,8 @@ int objects_delete(struct objects_txn *t, enum schema_type_id type, const struct
 /* Writes it all.  A conflict with another writer is retried from the start (the operations are
  * replayed against what is there now) up to 10 times, unless a given revision is what conflicts. */
 int objects_commit(struct objects_txn *t, struct error *e);
+/* Everything that commit would check, against what is there now; writes nothing. */
+int objects_check(struct objects_txn *t, struct error *e);
 
 /* One-operation shorthands (begin, do, commit). */
 int objects_create1(struct objects *db, enum schema_type_id type, const json_t *attrs,

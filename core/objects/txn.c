@@ -271,7 +271,7 @@ static int attempt(struct objects_txn *t, bool careful, const struct op **big, s
     if (!rc && careful)
         rc = view_load_all(&p.view, e);
     bool planned = !rc;
-    if (!rc)
+    if (!rc && !t->dry_run)
         rc = view_commit(&p.view, e);
     /* What the store says to a plan that was right when it was made is a race. */
     if (planned && (rc == -EEXIST || rc == -ENOENT || rc == -ESTALE || rc == -ENOTEMPTY))
@@ -280,7 +280,7 @@ static int attempt(struct objects_txn *t, bool careful, const struct op **big, s
         for (size_t i = 0; !*big && i < t->n_ops; i++)
             if (t->ops[i].kind == OP_DELETE && t->n_ops == 1)
                 *big = &t->ops[i];
-    if (!rc)
+    if (!rc && !t->dry_run)
         sweep_state(&p);
     plan_free(&p);
     return rc;
@@ -317,6 +317,18 @@ int objects_commit(struct objects_txn *t, struct error *e)
     if (rc == -EAGAIN)
         return error_set(e, -EBUSY, NULL, NULL,
                          "other writers kept changing the same objects (%u tries)", tries);
+    return rc == -EFBIG ? too_big(e) : rc;
+}
+
+int objects_check(struct objects_txn *t, struct error *e)
+{
+    const struct op *big;
+
+    t->dry_run = true;
+    int rc = attempt(t, false, &big, e);
+    t->dry_run = false;
+    if (rc == -EFBIG && big)
+        rc = plan_refuses(t->db, big->type, &big->id, e);
     return rc == -EFBIG ? too_big(e) : rc;
 }
 

@@ -41,19 +41,24 @@ def main():
     env = dict(os.environ, TERM="dumb")
     shell = pexpect.spawn("mn-cli", env=env, dimensions=(50, 2000), encoding="utf-8", timeout=20)
     shell.expect_exact(PROMPT)
+    shell.delaybeforesend = None  # the prompt has come: the editor listens
+    failed = False
     for command, wanted in steps(sys.argv[1]):
         shell.sendline(command)
         shell.expect_exact(PROMPT)
         got = shell.before.replace("\r", "").rstrip("\n").split("\n")[1:]
+        while got and got[0] == command:  # typed before the editor took the terminal: echoed twice
+            got.pop(0)
         if len(got) != len(wanted) or not all(map(matches, wanted, got)):
             print("mn> %s\nwanted:\n  %s\ngot:\n  %s" % (command, "\n  ".join(wanted), "\n  ".join(got)))
-            sys.exit(1)
+            failed = True
     shell.sendline("exit")
     shell.expect(pexpect.EOF)
     shell.close()
     if shell.exitstatus != 0:
-        print("exit status %s, signal %s" % (shell.exitstatus, shell.signalstatus))
-        sys.exit(1)
+        print("exit status %s, signal %s\n%s" % (shell.exitstatus, shell.signalstatus, shell.before))
+        failed = True
+    sys.exit(1 if failed else 0)
 
 
 main()

@@ -33,8 +33,8 @@ router0:port0
 mn> port bridge0:port0 peer show
 port router0:port0 device router0 state up plugged no mac <mac> peer bridge0:port0 addresses 10.100.1.1/24
 mn> list host
-host host0 name compute-1 flooding-proxy-weight 1 container-weight 1 container-limit no-limit enforce-container-limit false
-host host1 name compute-2 flooding-proxy-weight 1 container-weight 1 container-limit no-limit enforce-container-limit false
+host host0 name compute-1 alive false flooding-proxy-weight 1 container-weight 1 container-limit no-limit enforce-container-limit false
+host host1 name compute-2 alive false flooding-proxy-weight 1 container-weight 1 container-limit no-limit enforce-container-limit false
 mn> create tunnel-zone name new-tz type vxlan
 tzone0
 mn> tunnel-zone tzone0 add member host host0 address 10.1.2.200
@@ -49,8 +49,6 @@ mn> host host0 list binding
 host host0 interface eth1 port bridge0:port1
 mn> host host0 port list
 port bridge0:port1 device bridge0 name vm state up plugged no
-mn> tunnel-zone tzone0 member host host0 delete
-mn-cli: member <uuid>: a port is bound to the host (unbind it first)
 mn> host host0 binding port bridge0:port1 delete
 mn> tunnel-zone tzone0 member host host0 delete
 mn> delete tunnel-zone tzone0
@@ -194,10 +192,12 @@ mn> create bridge name "x
 mn-cli: Syntax error: unmatched quote
 mn> bridge create name router7
 bridge2
-mn> bridge create name bridge3
-bridge4
-mn> bridge bridge3 show
-bridge bridge4 name bridge3 state up
+mn> bridge create name bridge4
+bridge3
+mn> bridge create name other
+bridge5
+mn> bridge bridge4 show
+bridge bridge3 name bridge4 state up
 mn> router add name second
 router1
 mn> bridge bridge0 delete
