@@ -40,7 +40,7 @@ int cmd_export(struct cli *cli, int argc, char **argv)
     if (argc > 2)
         return usage(cli, "export [FILE]");
     if (objects_export(cli->db, &doc, &e))
-        return print_error(&cli->out, &e);
+        return print_failure(&cli->out, &e);
     int status = write_json(cli, doc, argc > 1 ? argv[1] : "-");
     json_decref(doc);
     return status;
@@ -61,7 +61,7 @@ static int read_json(struct cli *cli, const char *path, json_t **doc)
     if (*doc)
         return 0;
     error_set(&e, -EINVAL, path, NULL, "line %d: %s", bad.line, bad.text);
-    return print_error(&cli->out, &e);
+    return print_failure(&cli->out, &e);
 }
 
 int cmd_import(struct cli *cli, int argc, char **argv)
@@ -75,7 +75,7 @@ int cmd_import(struct cli *cli, int argc, char **argv)
     if (status)
         return status;
     if (objects_import(cli->db, doc, &e))
-        status = print_error(&cli->out, &e);
+        status = print_failure(&cli->out, &e);
     json_decref(doc);
     return status;
 }

@@ -86,9 +86,10 @@ gives 4 mn-cli tunnel-zone z add member host compute-1 address 192.0.2.1
 gives 0 mn-cli tunnel-zone z add member host compute-1 address 192.0.2.1 --may-exist
 gives 0 mn-cli tunnel-zone z ensure member host compute-1 address 192.0.2.9
 check_same "ensure of a member" "192.0.2.9" "$(mn-cli tunnel-zone z member compute-1 show address)"
-gives 0 mn-cli host compute-1 ensure binding port web:vm-1 interface tap0
-gives 0 mn-cli host compute-1 ensure binding port web:vm-1 interface tap1
-check_same "one binding" "host $HOST1 interface tap1 port $P" "$(mn-cli host compute-1 binding list)"
+VM2=$(mn-cli bridge web port add name vm-2)
+gives 0 mn-cli host compute-1 ensure binding port web:vm-2 interface tap0
+gives 0 mn-cli host compute-1 ensure binding port web:vm-2 interface tap1
+check_same "one binding" "host $HOST1 interface tap1 port $VM2" "$(mn-cli host compute-1 binding list)"
 gives 0 mn-cli host compute-1 binding tap1 delete
 check_same "and none" "" "$(mn-cli host compute-1 binding list)"
 for i in 1 2; do gives 0 mn-cli router edge ensure route dst 10.9.0.0/16 type blackhole; done
@@ -99,11 +100,11 @@ gives 0 mn-cli -j bridge web show
 check_same "numbers, booleans and nulls are such" "1 bridge web True None" \
     "$(json '" ".join(map(str,(d["schema_version"],d["type"],d["item"]["name"],d["item"]["adminStateUp"],d["item"]["inboundFilterId"])))' <<<"$OUT")"
 gives 0 mn-cli list port --json
-check_same "lists" 2 "$(json 'len(d["items"])' <<<"$OUT")"
+check_same "lists" 3 "$(json 'len(d["items"])' <<<"$OUT")"
 gives 0 mn-cli -o jsonl list port
-check_same "jsonl: a line an object" "2" "$(wc -l <<<"$OUT")"
+check_same "jsonl: a line an object" "3" "$(wc -l <<<"$OUT")"
 gives 0 mn-cli -o name list port
-check_same "names" "$(printf 'up\nvm-1')" "$(sort <<<"$OUT")"
+check_same "names" "$(printf 'up\nvm-1\nvm-2')" "$(sort <<<"$OUT")"
 gives 0 mn-cli -o tsv list bridge
 check_same "tsv" "$(printf '%s\tweb\tup' "$B")" "$(cut -f1-3 <<<"$OUT")"
 gives 3 mn-cli -j bridge nothing show
