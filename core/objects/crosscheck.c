@@ -147,6 +147,41 @@ static int overlay_key(struct plan *p, const json_t *member, char **key)
     return rc;
 }
 
+struct host_search {
+    const char *address;
+    bool found;
+};
+
+static int compare_host(json_t *obj, void *aux)
+{
+    struct host_search *s = aux;
+    size_t i;
+    json_t *v;
+
+    json_array_foreach (json_object_get(obj, "addresses"), i, v)
+        if (same(json_string_value(v), s->address))
+            s->found = true;
+    if (same(str(obj, "ipAddress"), s->address))
+        s->found = true;
+    return s->found;
+}
+
+/* VTEPs are few and made by hand: all hosts are looked at. */
+static int check_vtep_address(struct plan *p, const struct object *o)
+{
+    struct host_search s = {str(o->after, "managementIp"), false};
+
+    if (o->before)
+        return 0;
+    int rc = objects_each(p->db, ST_HOST, NULL, compare_host, &s, p->e);
+    if (rc >= 0 && !s.found)
+        rc = objects_each(p->db, ST_TUNNEL_ZONE_HOST, NULL, compare_host, &s, p->e);
+    if (s.found)
+        return plan_error(p, -EBUSY, o, "managementIp",
+                          "VTEP conflicts with an existing host with IP address %s", s.address);
+    return rc;
+}
+
 int crosscheck(struct plan *p, struct object *o)
 {
     int rc;
@@ -166,7 +201,8 @@ int crosscheck(struct plan *p, struct object *o)
     case ST_REMOTE_PEER:
         return check_router_port(p, o, "portId");
     case ST_VTEP:
-        return check_zone_type(p, o);
+        rc = check_zone_type(p, o);
+        return rc ? rc : check_vtep_address(p, o);
     case ST_L2INSERTION:
         if (same(str(o->after, "portId"), str(o->after, "srvPortId")))
             return plan_error(p, -EINVAL, o, "srvPortId", "is the inspected port itself");

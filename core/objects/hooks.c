@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "base/hash.h"
-
 static const char *str(const json_t *obj, const char *key)
 {
     return obj ? json_string_value(json_object_get(obj, key)) : NULL;
@@ -161,14 +159,10 @@ static bool has_address(const json_t *port, const char *address)
 
 static void local_route_id(const struct object *port, const char *address, struct uuid *id)
 {
-    XXH128_canonical_t c;
     char key[UUID_STRLEN + CIDR_STRLEN + 8], text[UUID_STRLEN];
-    int n = snprintf(key, sizeof key, "local %s %s", uuid_format(&port->key.id, text), address);
 
-    XXH128_canonicalFromHash(&c, XXH3_128bits(key, (size_t)n));
-    memcpy(id->b, c.digest, sizeof id->b);
-    id->b[6] = (id->b[6] & 0x0f) | 0x80;
-    id->b[8] = (id->b[8] & 0x3f) | 0x80;
+    snprintf(key, sizeof key, "local %s %s", uuid_format(&port->key.id, text), address);
+    generated_id(key, id);
 }
 
 static int add_local_route(struct plan *p, const struct object *port, const char *address)
@@ -265,6 +259,8 @@ int hook_changed(struct plan *p, struct object *o, const json_t *before)
 {
     int rc = mutual(p, o, before);
 
+    if (!rc && o->key.type == ST_VTEP_BINDING)
+        return hook_vtep_binding(p, o, before);
     if (rc || !o->after)
         return rc;
     switch (object_type(o)) {

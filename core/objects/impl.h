@@ -31,6 +31,8 @@ void path_order(const struct uuid *chain, const char *chunk, char path[STORE_PAT
 void path_names(enum schema_type_id type, const char *name, char path[STORE_PATH_MAX]);
 void path_unique(enum schema_type_id type, const char *key, char path[STORE_PATH_MAX]);
 void path_child(const char *parent, const char *name, char path[STORE_PATH_MAX]);
+/* The id of an object that the system makes: the same each time it is made. */
+void generated_id(const char *key, struct uuid *id);
 /* "port 5b1c..." for messages. */
 char *object_label(enum schema_type_id type, const struct uuid *id, char buf[96]);
 
@@ -238,6 +240,9 @@ int plan_refuses(struct objects *db, enum schema_type_id type, const struct uuid
 /* Deletes or clears all that refers to it, in commits of bounded size. */
 int drain(struct objects *db, enum schema_type_id type, const struct uuid *id, struct error *e);
 enum { PLAN_OBJECTS_MAX = 500 }; /* more at once: -EFBIG, the parts go first */
+
+/* hook_vtep.c: the VXLAN port of a bridge bound to a VTEP */
+int hook_vtep_binding(struct plan *p, struct object *o, const json_t *before);
 
 /* hooks.c: what the system does when an object comes, changes or goes */
 /* A random tunnel key and the path that would be taken by it. */

@@ -109,6 +109,16 @@ void path_child(const char *parent, const char *name, char path[STORE_PATH_MAX])
     path[size + 1 + more] = '\0';
 }
 
+void generated_id(const char *key, struct uuid *id)
+{
+    XXH128_canonical_t c;
+
+    XXH128_canonicalFromHash(&c, XXH3_128bits(key, strlen(key)));
+    memcpy(id->b, c.digest, sizeof id->b);
+    id->b[6] = (id->b[6] & 0x0f) | 0x80; /* version 8, as in schema_derived_id() */
+    id->b[8] = (id->b[8] & 0x3f) | 0x80;
+}
+
 char *object_label(enum schema_type_id type, const struct uuid *id, char buf[96])
 {
     char text[UUID_STRLEN];

@@ -209,6 +209,9 @@ static int run_delete(struct plan *p, const struct op *op)
         error_hint(p->e, "change the addresses of the port");
         return -EBUSY;
     }
+    if (op->type == ST_PORT && !p->system && json_object_get(o->after, "vtepId"))
+        return plan_error(p, -EBUSY, o, NULL,
+                          "the port of a VTEP goes with the last binding of its bridge");
     return plan_delete(p, op->type, &op->id);
 }
 

@@ -20,7 +20,7 @@ const struct schema_type schema_types[ST_N_TYPES] = {
          "Hosts that reach each other by tunnels of one kind", .device = true,
          .unique = "name,type"),
     TYPE(ST_BRIDGE, "bridge", "bridges", "bridge", schema_bridge_attrs, "Virtual Ethernet switch",
-         .device = true),
+         .device = true, .unique = "vni"),
     TYPE(ST_ROUTER, "router", "routers", "router", schema_router_attrs, "Virtual IP router",
          .device = true),
     TYPE(ST_PORT, "port", "ports", "port", schema_port_attrs,
