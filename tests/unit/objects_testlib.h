@@ -197,7 +197,7 @@ static inline size_t store_nodes(const char *path)
 #define assert_says(text)                                                                          \
     do {                                                                                           \
         if (!strstr(why(), text))                                                                  \
-            fail_with("\"%s\" doesn't say \"%s\"", why(), text);                                    \
+            fail_with("\"%s\" doesn't say \"%s\"", why(), text);                                   \
     } while (0)
 
 #endif
