@@ -1,0 +1,175 @@
+/* Change nodes: who hears of what, and how far back the log reaches. */
+#include "objects_testlib.h"
+
+static int64_t rev_of(enum schema_type_id type, const struct uuid *id)
+{
+    struct objects_change *log;
+    int64_t rev = -1;
+    int rc = objects_changes(db, type, id, -1, &rev, &log, NULL);
+
+    assert_true(rc == -EOVERFLOW || rc == -ENOENT);
+    return rc == -ENOENT ? -1 : rev;
+}
+
+/* Does 'what' and expects that of these devices exactly those marked have heard. */
+struct heard {
+    const char *name;
+    enum schema_type_id type;
+    const struct uuid *id;
+    int64_t before;
+};
+
+static void listen_all(struct heard *h, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        h[i].before = rev_of(h[i].type, h[i].id);
+}
+
+static void expect_heard(const struct heard *h, size_t n, const char *who)
+{
+    for (size_t i = 0; i < n; i++) {
+        int64_t now = rev_of(h[i].type, h[i].id);
+        int64_t wanted = h[i].before + (strstr(who, h[i].name) ? 1 : 0);
+        if (now != wanted)
+            fail_with("%s: revision %lld, expected %lld (%s)", h[i].name, (long long)now,
+                      (long long)wanted, who);
+    }
+}
+
+static void test_who_hears(void **state)
+{
+    struct uuid b = make(ST_BRIDGE, "{}"), r = make(ST_ROUTER, "{}"), c = make(ST_CHAIN, "{}");
+    struct uuid h = make(ST_HOST, "{'name':'h'}");
+    struct uuid z = make(ST_TUNNEL_ZONE, "{'name':'z','type':'gre'}");
+    struct uuid g = make(ST_PORT_GROUP, "{}"), ag = make(ST_IP_ADDR_GROUP, "{'name':'ag'}");
+    struct uuid lb = make(ST_LOAD_BALANCER, "{}"), q = make(ST_QOS_POLICY, "{}");
+    struct heard all[] = {
+        {"bridge", ST_BRIDGE, &b, 0},
+        {"router", ST_ROUTER, &r, 0},
+        {"chain", ST_CHAIN, &c, 0},
+        {"host", ST_HOST, &h, 0},
+        {"zone", ST_TUNNEL_ZONE, &z, 0},
+        {"ports-group", ST_PORT_GROUP, &g, 0},
+        {"addresses", ST_IP_ADDR_GROUP, &ag, 0},
+        {"balancer", ST_LOAD_BALANCER, &lb, 0},
+        {"qos", ST_QOS_POLICY, &q, 0},
+    };
+    struct uuid p, rp, rule, pool, m, d;
+
+    (void)state;
+#define STEP(who, ...)                                                                             \
+    do {                                                                                           \
+        listen_all(all, ARRAY_SIZE(all));                                                          \
+        __VA_ARGS__;                                                                               \
+        expect_heard(all, ARRAY_SIZE(all), who);                                                   \
+    } while (0)
+    STEP("bridge", set(ST_BRIDGE, &b, "{'name':'x'}"));
+    STEP("", set(ST_BRIDGE, &b, "{'name':'x'}"));
+    STEP("bridge", p = make(ST_PORT, "{'bridgeId':'%s'}", u(&b)));
+    STEP("router", rp = make(ST_PORT, "{'routerId':'%s','portSubnet':['10.0.0.1/24']}", u(&r)));
+    STEP("bridge router", set(ST_PORT, &p, "{'peerId':'%s'}", u(&rp)));
+    STEP("bridge router", set(ST_PORT, &rp, "{'peerId':null}"));
+    STEP("zone host",
+         m = make(ST_TUNNEL_ZONE_HOST,
+                  "{'tunnelZoneId':'%s','hostId':'%s','ipAddress':'192.0.2.1'}", u(&z), u(&h)));
+    STEP("bridge host", set(ST_PORT, &p, "{'hostId':'%s','interfaceName':'eth0'}", u(&h)));
+    STEP("bridge host", set(ST_PORT, &p, "{'inboundFilterId':'%s'}", u(&c)));
+    STEP("bridge host", set(ST_PORT, &p, "{'hostId':null,'interfaceName':null}"));
+    STEP("zone host", set(ST_TUNNEL_ZONE_HOST, &m, "{'ipAddress':'192.0.2.2'}"));
+    STEP("zone host", del(ST_TUNNEL_ZONE_HOST, &m));
+    STEP("chain", rule = make(ST_RULE, "{'chainId':'%s','type':'drop'}", u(&c)));
+    STEP("chain", make(ST_RULE, "{'chainId':'%s','type':'accept'}", u(&c)));
+    STEP("chain", set(ST_RULE, &rule, "{'position':1}"));
+    STEP("chain", del(ST_RULE, &rule));
+    STEP("router",
+         make(ST_ROUTE, "{'routerId':'%s','type':'Normal','nextHopPort':'%s'}", u(&r), u(&rp)));
+    STEP("bridge ports-group",
+         make(ST_PORT_GROUP_PORT, "{'portGroupId':'%s','portId':'%s'}", u(&g), u(&p)));
+    STEP("addresses", make(ST_IP_ADDR, "{'ipAddrGroupId':'%s','addr':'10.0.0.1'}", u(&ag)));
+    STEP("router balancer", set(ST_ROUTER, &r, "{'loadBalancerId':'%s'}", u(&lb)));
+    STEP("balancer",
+         pool = make(ST_POOL, "{'loadBalancerId':'%s','lbMethod':'ROUND_ROBIN'}", u(&lb)));
+    STEP("balancer",
+         make(ST_POOL_MEMBER, "{'poolId':'%s','address':'10.0.0.3','protocolPort':80}", u(&pool)));
+    STEP("balancer",
+         make(ST_VIP, "{'poolId':'%s','address':'10.0.0.3','protocolPort':80}", u(&pool)));
+    STEP("balancer", del(ST_POOL, &pool));
+    STEP("qos", make(ST_QOS_DSCP_RULE, "{'policyId':'%s','dscpMark':5}", u(&q)));
+    STEP("bridge", d = make(ST_DHCP, "{'bridgeId':'%s','subnetPrefix':'10.0.0.0/24'}", u(&b)));
+    STEP("bridge",
+         make(ST_DHCP_HOST, "{'dhcpId':'%s','macAddr':'2:0:0:0:0:1','ipAddr':'10.0.0.2'}", u(&d)));
+    STEP("bridge", del(ST_DHCP, &d));
+    STEP("bridge ports-group", del(ST_PORT, &p));
+    STEP("router", make(ST_BGP_PEER, "{'routerId':'%s','asNumber':1,'address':'10.0.0.2'}", u(&r)));
+    del(ST_BRIDGE, &b);
+    assert_int_equal(rev_of(ST_BRIDGE, &b), -1);
+}
+
+static void test_log(void **state)
+{
+    struct uuid b = make(ST_BRIDGE, "{}"), first, p;
+    struct objects_change *log;
+    int64_t rev, since = rev_of(ST_BRIDGE, &b);
+
+    (void)state;
+    assert_int_equal(since, 1);
+    assert_int_equal(objects_changes(db, ST_BRIDGE, &b, since, &rev, &log, NULL), 0);
+    free(log);
+    first = make(ST_PORT, "{'bridgeId':'%s'}", u(&b));
+    p = make(ST_PORT, "{'bridgeId':'%s'}", u(&b));
+    set(ST_PORT, &p, "{'adminStateUp':false}");
+    del(ST_PORT, &p);
+    assert_int_equal(objects_changes(db, ST_BRIDGE, &b, since, &rev, &log, NULL), 4);
+    assert_int_equal(rev, 5);
+    assert_memory_equal(&log[0].id, &first, sizeof first);
+    assert_int_equal(log[0].type, ST_PORT);
+    assert_int_equal(log[0].what, 'c');
+    assert_memory_equal(&log[2].id, &p, sizeof p);
+    assert_int_equal(log[2].what, 'u');
+    assert_int_equal(log[3].what, 'd');
+    free(log);
+    assert_int_equal(objects_changes(db, ST_BRIDGE, &b, rev - 1, &rev, &log, NULL), 1);
+    free(log);
+    for (unsigned i = 0; i < 32; i++)
+        set(ST_BRIDGE, &b, "{'name':'n%u'}", i);
+    assert_int_equal(objects_changes(db, ST_BRIDGE, &b, 5, &rev, &log, NULL), 32);
+    assert_int_equal(log[31].type, ST_BRIDGE);
+    free(log);
+    assert_int_equal(objects_changes(db, ST_BRIDGE, &b, 4, &rev, &log, NULL), -EOVERFLOW);
+    assert_null(log);
+    assert_int_equal(objects_changes(db, ST_BRIDGE, &b, 99, &rev, &log, NULL), -EOVERFLOW);
+}
+
+static void test_big_commit(void **state)
+{
+    struct uuid c = make(ST_CHAIN, "{}");
+    struct objects_txn *t = objects_begin(db);
+    json_t *o = json_pack("{s:s,s:s}", "chainId", u(&c), "type", "drop");
+    struct objects_change *log;
+    int64_t rev, before = rev_of(ST_CHAIN, &c);
+
+    (void)state;
+    for (unsigned i = 0; i < 100; i++)
+        assert_int_equal(objects_create(t, ST_RULE, o, NULL, &last), 0);
+    assert_int_equal(objects_commit(t, &last), 0);
+    objects_abort(t);
+    json_decref(o);
+    /* One revision, more entries than the log takes: read the chain again. */
+    assert_int_equal(objects_changes(db, ST_CHAIN, &c, before, &rev, &log, NULL), -EOVERFLOW);
+    assert_int_equal(rev, before + 1);
+    make(ST_RULE, "{'chainId':'%s','type':'drop'}", u(&c));
+    assert_int_equal(objects_changes(db, ST_CHAIN, &c, before + 1, &rev, &log, NULL), 1);
+    free(log);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, db_setup, db_teardown)
+    const struct CMUnitTest tests[] = {
+        T(test_who_hears),
+        T(test_log),
+        T(test_big_commit),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
