@@ -230,7 +230,7 @@ void worker_packet(struct worker *w, const struct dp_upcall *up, const struct pa
         park(w, up, p, &key, &r);
         return;
     }
-    worker_learn(w, &r, false);
+    worker_learn(w, &r, WORKER_LEARN);
     worker_judge(w, &key, &r, &j);
     if (j.install) {
         worker_install(w, &key, &r.mask, &j, up->reason == DP_MISS && !p);
