@@ -80,8 +80,8 @@ $(BUILD)/obj/%.o: %.c
 $(BUILD)/gen/%.bpf.o: core/datapath/bpf/%.bpf.c $(wildcard core/datapath/bpf/*.h core/datapath/*.h)
 	@mkdir -p $(@D)
 	@echo "  BPF  $<"
-	$(Q)$(CLANG) -O2 -g -target bpf -Wall -Werror -Icore -I/usr/include/$(shell $(CC) -print-multiarch) -c -o $@ $<
-$(BUILD)/obj/core/datapath/%.o: $(BPF_OBJ)
+	$(Q)$(CLANG) -O2 -g -target bpf -mcpu=v3 -Wall -Werror -Icore -I/usr/include/$(shell $(CC) -print-multiarch) -c -o $@ $<
+$(filter $(BUILD)/obj/core/datapath/%,$(CORE_OBJ)): $(BPF_OBJ)
 
 # cmocka has a print_error() of its own: ours must not take its place.
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libmncore.a
@@ -100,7 +100,7 @@ $(BUILD)/fuzzobj/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "  FUZZ $<"
 	$(Q)$(CLANG) $(FUZZ_FLAGS) -c -o $@ $<
-$(BUILD)/fuzzobj/core/datapath/%.o: $(BPF_OBJ)
+$(filter $(BUILD)/fuzzobj/core/datapath/%,$(FUZZ_OBJ)): $(BPF_OBJ)
 $(BUILD)/fuzz/libmncore.a: $(FUZZ_OBJ)
 	@mkdir -p $(@D)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^

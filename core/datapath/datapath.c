@@ -1,16 +1,17 @@
 #include "datapath/datapath.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "datapath/fillings.h"
 
-static const struct dp_ops *const fillings[] = {&dp_memory_ops};
+static const struct dp_ops *const fillings[] = {&dp_ebpf_ops, &dp_memory_ops};
 
 static const struct dp_ops *find(const char *type)
 {
     if (!strcmp(type, "auto"))
-        type = "memory";
+        type = "ebpf";
     for (size_t i = 0; i < ARRAY_SIZE(fillings); i++)
         if (!strcmp(type, fillings[i]->type))
             return fillings[i];
@@ -121,8 +122,7 @@ void dp_flow_name(const struct dp_flow *f, struct flow_key *key, struct flow_key
     *mask = f->mask;
     mask->ip_ttl = 0;
     mask->icmp_id = 0;
-    mask->malformed = 0;
-    memset(mask->pad, 0, sizeof mask->pad);
+    memset(&mask->malformed, 0, sizeof *mask - offsetof(struct flow_key, malformed));
     flow_key_and(key, &f->key, mask);
 }
 

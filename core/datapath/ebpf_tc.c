@@ -1,0 +1,39 @@
+#include "datapath/ebpf_internal.h"
+
+/* Before what others usually install, behind what insists on being first. */
+#define TC_PRIORITY 10
+#define TC_HANDLE   1
+
+int ebpf_tc_attach(int ifindex, int prog_fd, bool *made_clsact)
+{
+    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
+    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = TC_HANDLE, .priority = TC_PRIORITY,
+                        .prog_fd = prog_fd, .flags = BPF_TC_F_REPLACE);
+    int rc = bpf_tc_hook_create(&hook);
+
+    if (rc && rc != -EEXIST)
+        return rc;
+    if (!rc)
+        *made_clsact = true;
+    return bpf_tc_attach(&hook, &opts);
+}
+
+uint32_t ebpf_tc_program(int ifindex)
+{
+    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
+    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = TC_HANDLE, .priority = TC_PRIORITY);
+
+    return bpf_tc_query(&hook, &opts) ? 0 : opts.prog_id;
+}
+
+void ebpf_tc_detach(struct nl_sock *sk, int ifindex, bool made_clsact)
+{
+    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
+    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = TC_HANDLE, .priority = TC_PRIORITY);
+
+    bpf_tc_detach(&hook, &opts);
+    if (!made_clsact || ebpf_rtnl_has_filters(sk, ifindex))
+        return;
+    hook.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS; /* both: the qdisc itself */
+    bpf_tc_hook_destroy(&hook);
+}
