@@ -14,24 +14,10 @@
 #include "base/mem.h"
 #include "packet/packet.h"
 #include "packet/wire.h"
+#include "values.h"
 
-static inline struct ip IP(const char *s) {
-    struct ip ip;
-
-    assert_int_equal(ip_parse(s, &ip), 0);
-    return ip;
-}
-
-static inline struct mac
-MAC(const char *s) {
-    struct mac m;
-
-    assert_int_equal(mac_parse(s, &m), 0);
-    return m;
-}
-
-static inline struct flow_key
-key_of(uint8_t proto, const char *src, const char *dst, uint16_t sport, uint16_t dport)
+static inline struct flow_key key_of(uint8_t proto, const char *src, const char *dst,
+                                     uint16_t sport, uint16_t dport)
 {
     struct flow_key k = {
         .eth_src = MAC("02:00:00:00:00:01"),
