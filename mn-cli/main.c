@@ -101,7 +101,7 @@ static int parse_options(int argc, char **argv, struct options *o)
  * the tool's own options too. */
 static int complete(struct cli *cli, int argc, char **argv)
 {
-    struct store_names found;
+    struct candidates found;
     struct lex l;
     int first = 0;
 
@@ -117,8 +117,8 @@ static int complete(struct cli *cli, int argc, char **argv)
     lex_argv(argc - first, argv + first, &l);
     cli_complete(cli, &l, &found);
     for (size_t i = 0; i < found.n; i++)
-        printf("%s\n", found.names[i]);
-    store_names_free(&found);
+        printf("%s\n", found.words[i]);
+    candidates_free(&found);
     lex_free(&l);
     return 0;
 }

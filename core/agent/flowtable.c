@@ -25,7 +25,7 @@ struct rec {
     uint32_t packets;                       /* low bits, at the last note */
     uint16_t mask;
     uint8_t class;
-    bool due;
+    uint8_t state; /* which list: its class's (0), DUE or DEFERRED */
     uint32_t words[];
 };
 
@@ -35,16 +35,16 @@ struct list {
 
 struct flowtable {
     uint32_t max_flows, n_flows, bucket_mask;
-    uint32_t short_life, idle_life, resimulate, look_interval; /* steps */
+    uint32_t short_life, idle_life, resimulate, patience, look_interval; /* steps */
     uint32_t *buckets;
     struct slab slabs[N_SLABS];
     struct flow_masks masks;
     struct tagindex *tags;
-    struct list lists[FT_N_CLASSES + 1]; /* the last: due */
+    struct list lists[FT_N_CLASSES + 2];
     uint32_t n_class[FT_N_CLASSES];
 };
 
-#define DUE FT_N_CLASSES
+enum { DUE = FT_N_CLASSES, DEFERRED, N_LISTS };
 
 const char *ft_class_name(enum ft_class c)
 {
@@ -78,6 +78,7 @@ struct flowtable *ft_new(const struct ft_limits *limits)
     ft->short_life = steps(l.short_ns ? l.short_ns : 5 * NSEC_PER_SEC);
     ft->idle_life = steps(l.idle_ns ? l.idle_ns : 60 * NSEC_PER_SEC);
     ft->resimulate = steps(l.resimulate_ns ? l.resimulate_ns : 45 * NSEC_PER_SEC);
+    ft->patience = steps(l.patience_ns ? l.patience_ns : 5 * NSEC_PER_SEC);
     ft->look_interval = MAX(1u, ft->idle_life / 4);
     while (n < ft->max_flows)
         n *= 2;
@@ -104,7 +105,7 @@ void ft_free(struct flowtable *ft)
 static void list_remove(struct flowtable *ft, uint32_t id)
 {
     struct rec *r = rec_at(ft, id);
-    struct list *l = &ft->lists[r->due ? DUE : r->class];
+    struct list *l = &ft->lists[r->state ? r->state : r->class];
 
     *(r->list_prev ? &rec_at(ft, r->list_prev)->list_next : &l->first) = r->list_next;
     *(r->list_next ? &rec_at(ft, r->list_next)->list_prev : &l->last) = r->list_prev;
@@ -114,7 +115,7 @@ static void list_remove(struct flowtable *ft, uint32_t id)
 static void list_append(struct flowtable *ft, uint32_t id)
 {
     struct rec *r = rec_at(ft, id);
-    struct list *l = &ft->lists[r->due ? DUE : r->class];
+    struct list *l = &ft->lists[r->state ? r->state : r->class];
 
     r->list_prev = l->last;
     r->list_next = 0;
@@ -123,13 +124,21 @@ static void list_append(struct flowtable *ft, uint32_t id)
     l->n++;
 }
 
-static void make_due(struct flowtable *ft, uint32_t id)
+static void move(struct flowtable *ft, uint32_t id, uint8_t state)
 {
-    if (rec_at(ft, id)->due)
-        return;
     list_remove(ft, id);
-    rec_at(ft, id)->due = true;
+    rec_at(ft, id)->state = state;
     list_append(ft, id);
+}
+
+static void make_due(struct flowtable *ft, uint32_t id, uint32_t now)
+{
+    struct rec *r = rec_at(ft, id);
+
+    if (!r->state)
+        r->looked = now; /* since when it is due */
+    if (r->state != DUE)
+        move(ft, id, DUE);
 }
 
 static void peers_add(struct flowtable *ft, uint32_t id, uint32_t set)
@@ -281,7 +290,7 @@ int ft_put(struct flowtable *ft, const struct ft_flow *f, uint64_t now, struct f
     }
     struct rec *r = rec_at(ft, id);
     r->class = (uint8_t)f->class;
-    r->due = false;
+    r->state = 0;
     r->drop = f->drop;
     r->outs_hash = f->outs_hash;
     r->looked = r->simulated = steps(now);
@@ -307,7 +316,7 @@ int ft_adopt(struct flowtable *ft, const struct flow_key *key, const struct flow
         return -ENOSPC;
     struct rec *r = rec_at(ft, id);
     r->class = FT_FORWARD;
-    r->due = true;
+    r->state = DUE;
     r->outs_hash = outs_hash;
     r->made = r->looked = r->simulated = steps(now);
     ft->n_class[FT_FORWARD]++;
@@ -330,7 +339,7 @@ static uint32_t last_use(const struct rec *r)
 
 uint32_t ft_victim(const struct flowtable *ft)
 {
-    for (unsigned c = 0; c <= DUE; c++) {
+    for (unsigned c = 0; c < N_LISTS; c++) {
         uint32_t best = ft->lists[c].first, id = best;
         for (unsigned i = 0; id && i < 8; i++, id = rec_at(ft, id)->list_next)
             if ((int32_t)(last_use(rec_at(ft, id)) - last_use(rec_at(ft, best))) < 0)
@@ -344,6 +353,7 @@ uint32_t ft_victim(const struct flowtable *ft)
 struct invalidation {
     struct flowtable *ft;
     size_t n;
+    uint32_t now;
 };
 
 static void invalidate_set(uint32_t set, void *aux)
@@ -351,24 +361,46 @@ static void invalidate_set(uint32_t set, void *aux)
     struct invalidation *inv = aux;
 
     for (uint32_t id = *ti_results(inv->ft->tags, set); id; id = rec_at(inv->ft, id)->peer_next) {
-        make_due(inv->ft, id);
+        make_due(inv->ft, id, inv->now);
         inv->n++;
     }
 }
 
-size_t ft_invalidate(struct flowtable *ft, tag_t tag)
+size_t ft_invalidate(struct flowtable *ft, tag_t tag, uint64_t now)
 {
-    struct invalidation inv = {.ft = ft};
+    struct invalidation inv = {.ft = ft, .now = steps(now)};
 
     ti_each_set(ft->tags, tag, invalidate_set, &inv);
     return inv.n;
 }
 
-void ft_invalidate_all(struct flowtable *ft)
+void ft_invalidate_all(struct flowtable *ft, uint64_t now)
 {
-    for (unsigned c = 0; c < FT_N_CLASSES; c++)
-        while (ft->lists[c].first)
-            make_due(ft, ft->lists[c].first);
+    for (unsigned l = 0; l < N_LISTS; l++)
+        while (l != DUE && ft->lists[l].first)
+            make_due(ft, ft->lists[l].first, steps(now));
+    for (uint32_t id = ft->lists[DUE].first; id; id = rec_at(ft, id)->list_next)
+        rec_at(ft, id)->looked = steps(now);
+}
+
+struct tagged {
+    const struct flowtable *ft;
+    uint32_t id;
+};
+
+static void first_of_set(uint32_t set, void *aux)
+{
+    struct tagged *t = aux;
+
+    t->id = *ti_results(t->ft->tags, set);
+}
+
+uint32_t ft_tagged(const struct flowtable *ft, tag_t tag)
+{
+    struct tagged t = {.ft = ft};
+
+    ti_each_set(ft->tags, tag, first_of_set, &t);
+    return t.id;
 }
 
 bool ft_has_tag(const struct flowtable *ft, tag_t tag)
@@ -386,19 +418,31 @@ size_t ft_n_due(const struct flowtable *ft)
     return ft->lists[DUE].n;
 }
 
+bool ft_defer(struct flowtable *ft, uint32_t id, const tag_t *tags, size_t n_tags, uint64_t now)
+{
+    uint32_t set = passed(steps(now), rec_at(ft, id)->looked, ft->patience)
+                       ? 0
+                       : ti_take(ft->tags, tags, n_tags);
+
+    if (!set)
+        return false;
+    peers_remove(ft, id);
+    peers_add(ft, id, set);
+    move(ft, id, DEFERRED);
+    return true;
+}
+
 /* What the turn of flow 'id' comes to: true when it shall go. */
 static bool look_at(struct flowtable *ft, uint32_t id, uint32_t now)
 {
     struct rec *r = rec_at(ft, id);
 
-    if (r->class == FT_SHORT || passed(now, last_use(r), ft->idle_life))
+    if (r->class == FT_SHORT || r->state == DEFERRED || passed(now, last_use(r), ft->idle_life))
         return true;
     bool stale = passed(now, r->simulated, ft->resimulate) && r->used &&
                  (int32_t)(r->used - r->simulated) > 0;
     r->looked = now;
-    list_remove(ft, id);
-    r->due = stale;
-    list_append(ft, id);
+    move(ft, id, stale ? DUE : 0);
     return false;
 }
 
@@ -407,8 +451,12 @@ size_t ft_look(struct flowtable *ft, uint64_t now_ns, unsigned budget, uint32_t 
     uint32_t now = steps(now_ns);
     size_t n = 0;
 
-    for (unsigned c = 0; c < FT_N_CLASSES; c++) {
-        uint32_t interval = c == FT_SHORT ? ft->short_life : ft->look_interval;
+    for (unsigned c = 0; c < N_LISTS; c++) {
+        uint32_t interval = c == FT_SHORT   ? ft->short_life
+                            : c == DEFERRED ? ft->patience
+                                            : ft->look_interval;
+        if (c == DUE)
+            continue;
         uint32_t id = ft->lists[c].first;
         for (; id && budget && n < max && passed(now, rec_at(ft, id)->looked, interval); budget--) {
             uint32_t next = rec_at(ft, id)->list_next;
@@ -458,7 +506,8 @@ void ft_info(const struct flowtable *ft, uint32_t id, uint64_t now, struct ft_in
 
     ft_key(ft, id, &out->key, &out->mask);
     out->class = r->class;
-    out->due = r->due;
+    out->due = r->state == DUE;
+    out->deferred = r->state == DEFERRED;
     out->drop = r->drop;
     out->outs_hash = r->outs_hash;
     out->set = r->set;

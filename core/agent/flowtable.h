@@ -34,6 +34,7 @@ struct ft_limits {
     uint64_t short_ns;      /* life of FT_SHORT; 0: 5 s */
     uint64_t idle_ns;       /* the others go after this without a packet; 0: 60 s */
     uint64_t resimulate_ns; /* a used flow is simulated again after this; 0: 45 s */
+    uint64_t patience_ns;   /* a deferred flow goes after this; 0: 5 s */
 };
 
 struct flowtable;
@@ -77,12 +78,18 @@ uint32_t ft_find(const struct flowtable *ft, const struct flow_key *key,
 uint32_t ft_victim(const struct flowtable *ft);
 
 /* Marks every flow with this tag as due to be simulated; returns how many there were. */
-size_t ft_invalidate(struct flowtable *ft, tag_t tag);
-void ft_invalidate_all(struct flowtable *ft);
+size_t ft_invalidate(struct flowtable *ft, tag_t tag, uint64_t now);
+void ft_invalidate_all(struct flowtable *ft, uint64_t now);
 bool ft_has_tag(const struct flowtable *ft, tag_t tag);
-/* A flow that is due to be simulated again, 0 none; it stays due until ft_put() or ft_remove(). */
+/* Some flow with this tag, 0 none. */
+uint32_t ft_tagged(const struct flowtable *ft, tag_t tag);
+/* A flow that is due to be simulated again, 0 none; it stays due until ft_put(), ft_defer() or
+ * ft_remove(). */
 uint32_t ft_due(const struct flowtable *ft);
 size_t ft_n_due(const struct flowtable *ft);
+/* The simulation of a due flow lacks something: until one of 'tags' is announced it stays as it is.
+ * False when it has been due for ft_limits.patience_ns already: remove it. */
+bool ft_defer(struct flowtable *ft, uint32_t id, const tag_t *tags, size_t n_tags, uint64_t now);
 
 /* Looks at up to 'budget' flows whose turn it is; ids of those to remove go to ids[0..max-1]. */
 size_t ft_look(struct flowtable *ft, uint64_t now, unsigned budget, uint32_t *ids, size_t max);
@@ -96,7 +103,7 @@ uint32_t ft_note(struct flowtable *ft, uint64_t cookie, uint64_t packets, uint64
 struct ft_info {
     struct flow_key key, mask;
     enum ft_class class;
-    bool due;
+    bool due, deferred;
     uint32_t drop, outs_hash, set;
     uint64_t age_ns, used_ns; /* before 'now': since it was made, since its last packet */
     uint32_t packets;

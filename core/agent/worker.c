@@ -8,7 +8,8 @@
 #define READY_MAX 32 /* parked packets run again in a turn */
 #define DUE_MAX   64 /* flows simulated again in a turn */
 #define LOOK_NS   (100 * NSEC_PER_MSEC)
-#define LOOK_MAX  64 /* flows expired in a turn */
+#define LEARN_NS  (10 * NSEC_PER_MSEC) /* between two rounds of learning from adopted flows */
+#define LOOK_MAX  64                   /* flows expired in a turn */
 #define DSTS_MAX  65536
 
 static bool tag_used(tag_t tag, void *aux)
@@ -31,6 +32,7 @@ int worker_new(struct worker_host *host, const struct worker_options *opts, stru
         w->opts.park_ns = 5 * NSEC_PER_SEC;
     w->ft = ft_new(&opts->flows);
     w->dsts = dst_tags_new(DSTS_MAX, tag_used, w);
+    w->stage = WORKER_WORKS;
     w->drops = drops_new();
     w->parked = parked_new();
     w->asking = asking_new(&opts->asking);
@@ -73,7 +75,7 @@ static void untrue(tag_t tag, void *aux)
 {
     struct worker *w = aux;
 
-    w->counters.invalidated_flows += ft_invalidate(w->ft, tag);
+    w->counters.invalidated_flows += ft_invalidate(w->ft, tag, w->now);
     parked_wake(w->parked, tag);
 }
 
@@ -89,7 +91,7 @@ static void hear_changes(struct worker *w, size_t n, bool all)
     }
     if (all) {
         w->counters.invalidated_flows += ft_n_flows(w->ft);
-        ft_invalidate_all(w->ft);
+        ft_invalidate_all(w->ft, w->now);
         parked_wake_all(w->parked);
     }
 }
@@ -127,10 +129,37 @@ static void run_parked(struct worker *w)
         parked_done(w->parked, done[--n]);
 }
 
+/* Before adopted flows are judged, all of them tell where their senders are: else the first ones
+ * would be judged in a network where nobody is known, and flooded. */
+static void learn_again(struct worker *w)
+{
+    if (w->now < w->learn_next_ns)
+        return;
+    for (unsigned n = 0; n < DUE_MAX; n++) {
+        w->learn_at = ft_next(w->ft, w->learn_at);
+        if (!w->learn_at) {
+            if (!w->learn_lacks || w->now >= w->learn_until_ns) {
+                w->stage = WORKER_WORKS;
+                ft_invalidate_all(w->ft, w->now);
+            }
+            w->learn_lacks = false;
+            w->learn_next_ns = w->now + LEARN_NS;
+            break;
+        }
+        if (!worker_flow_teaches(w, w->learn_at))
+            w->learn_lacks = true;
+    }
+    batch_flush(&w->batch);
+}
+
 static void run_due(struct worker *w)
 {
     uint32_t id;
 
+    if (w->stage == WORKER_LEARNS_AGAIN)
+        learn_again(w);
+    if (w->stage != WORKER_WORKS)
+        return;
     for (unsigned n = 0; n < DUE_MAX && (id = ft_due(w->ft)); n++)
         worker_flow(w, id);
     batch_flush(&w->batch);
@@ -140,7 +169,7 @@ static void expire_flows(struct worker *w)
 {
     uint32_t ids[LOOK_MAX];
 
-    if (w->now < w->next_look_ns)
+    if (w->now < w->next_look_ns || w->stage != WORKER_WORKS)
         return;
     size_t n = ft_look(w->ft, w->now, 256 + ft_n_flows(w->ft) / 64, ids, LOOK_MAX);
     for (size_t i = 0; i < n; i++)
@@ -162,15 +191,17 @@ bool worker_run(struct worker *w, uint64_t now)
         asking_run(w->asking, now, worker_ask_again, w);
         batch_flush(&w->batch);
     }
-    return n == WORKER_UPCALLS || inbox_any(&w->inbox) || ft_due(w->ft) ||
-           parked_any_ready(w->parked) || (ft_n_flows(w->ft) && w->next_look_ns <= now);
+    return n == WORKER_UPCALLS || inbox_any(&w->inbox) || parked_any_ready(w->parked) ||
+           (w->stage == WORKER_WORKS && ft_due(w->ft)) || worker_next_ns(w) <= now;
 }
 
 uint64_t worker_next_ns(const struct worker *w)
 {
     uint64_t next = MIN(asking_next_ns(w->asking), parked_next_ns(w->parked));
 
-    return ft_n_flows(w->ft) ? MIN(next, w->next_look_ns) : next;
+    if (w->stage == WORKER_LEARNS_AGAIN)
+        next = MIN(next, w->learn_next_ns);
+    return w->stage == WORKER_WORKS && ft_n_flows(w->ft) ? MIN(next, w->next_look_ns) : next;
 }
 
 struct inbox *worker_inbox(struct worker *w)
@@ -201,26 +232,37 @@ void worker_note_stats(struct worker *w, const struct worker_stat *stats, size_t
 
 int worker_adopt(struct worker *w, const struct dp_flow *flow, uint64_t now)
 {
-    uint32_t hash = 0;
     struct flow_out *outs = arena_alloc(&w->batch.arena, flow->n_outs * sizeof *outs);
 
     for (uint16_t i = 0; i < flow->n_outs; i++) {
         outs[i] = flow->outs[i];
         translate_clean(&outs[i]);
     }
-    hash = translate_hash(outs, flow->n_outs);
+    uint32_t hash = translate_hash(outs, flow->n_outs);
     arena_reset(&w->batch.arena);
+    w->stage = WORKER_HOLDS;
     return ft_adopt(w->ft, &flow->key, &flow->mask, hash, now);
 }
 
-void worker_remove_flows(struct worker *w, uint32_t port_no, uint64_t now)
+void worker_start(struct worker *w, uint64_t now)
 {
-    struct flow_key key, mask;
+    if (w->stage != WORKER_HOLDS)
+        return;
+    w->stage = WORKER_LEARNS_AGAIN;
+    w->learn_until_ns = now + w->opts.park_ns;
+}
 
-    w->batch.now = now;
-    for (uint32_t id = ft_next(w->ft, 0); id; id = ft_next(w->ft, id)) {
-        ft_key(w->ft, id, &key, &mask);
-        if (!port_no || key.in_port == port_no)
+void worker_remove_port(struct worker *w, topo_ref port, uint32_t port_no)
+{
+    tag_t tag = tag_object(port);
+    struct flow_key key, mask;
+    uint32_t id;
+
+    while ((id = ft_tagged(w->ft, tag)))
+        batch_remove(&w->batch, id);
+    for (id = w->stage == WORKER_WORKS ? 0 : ft_next(w->ft, 0); id; id = ft_next(w->ft, id)) {
+        ft_key(w->ft, id, &key, &mask); /* adopted ones have no tags yet */
+        if (key.in_port == port_no)
             batch_remove(&w->batch, id);
     }
     batch_flush(&w->batch);

@@ -51,7 +51,7 @@ struct worker_options {
 struct worker;
 
 int worker_new(struct worker_host *host, const struct worker_options *opts, struct worker **out);
-/* Flows stay in the datapath; see worker_remove_flows(). */
+/* Its flows stay in the datapath. */
 void worker_free(struct worker *w);
 
 /* One turn at time 'now'.  True when there may be more to do at once. */
@@ -73,10 +73,13 @@ struct worker_stat {
     uint64_t cookie, packets, used;
 };
 void worker_note_stats(struct worker *w, const struct worker_stat *stats, size_t n, uint64_t now);
-/* A flow found installed at start, of an earlier process. */
+/* A flow found installed at start, of an earlier process.  Nothing happens to such flows until
+ * worker_start(), when the ports are bound that are to be; then all are simulated again and those
+ * that differ replaced. */
 int worker_adopt(struct worker *w, const struct dp_flow *flow, uint64_t now);
-/* Removes all flows that come in by datapath port 'port_no'; 0: all. */
-void worker_remove_flows(struct worker *w, uint32_t port_no, uint64_t now);
+void worker_start(struct worker *w, uint64_t now);
+/* Removes all flows that enter or leave by this port. */
+void worker_remove_port(struct worker *w, topo_ref port, uint32_t port_no);
 
 const struct flowtable *worker_flows(const struct worker *w);
 const struct drops *worker_drops(const struct worker *w);

@@ -68,34 +68,82 @@ static void clean_mask(struct flow_key *mask)
     mask->n_vlans = 0;
 }
 
-void worker_flow(struct worker *w, uint32_t id)
+static tag_t need_tag(const struct sim_need *need)
+{
+    return need->kind == SIM_NEED_NEIGH ? tag_neigh(need->ref, &need->ip) : tag_object(need->ref);
+}
+
+static bool needs_object(const struct sim_result *r)
+{
+    for (uint32_t i = 0; i < r->n_needs; i++)
+        if (r->needs[i].kind == SIM_NEED_OBJECT)
+            return true;
+    return false;
+}
+
+/* The flow stays as it is until what its simulation lacks is there, if that doesn't take long. */
+static void defer(struct worker *w, uint32_t id, const struct sim_result *r)
+{
+    struct arena *arena = &w->batch.arena;
+    struct tagindex *ti = ft_tagindex(w->ft);
+    struct ft_info info;
+
+    ft_info(w->ft, id, w->now, &info);
+    size_t n = info.set ? ti_tags(ti, info.set, NULL, 0) : 0;
+    tag_t *tags = arena_alloc(arena, (n + r->n_tags + r->n_needs) * sizeof *tags);
+    if (n)
+        ti_tags(ti, info.set, tags, n);
+    memcpy(tags + n, r->tags, r->n_tags * sizeof *tags);
+    n += r->n_tags;
+    for (uint32_t i = 0; i < r->n_needs; i++)
+        tags[n++] = need_tag(&r->needs[i]);
+    worker_send_emits(w, r, true);
+    worker_need(w, r);
+    if (!ft_defer(w->ft, id, tags, n, w->now))
+        batch_remove(&w->batch, id);
+}
+
+/* Runs the simulator on a flow's own key; false when the key isn't enough. */
+static bool simulate_key(struct worker *w, uint32_t id, struct flow_key *key, struct flow_key *mask,
+                         struct sim_result *r)
 {
     struct sim_input in = {
         .topo = w->host->topo, .now_ns = w->now, .local_host = w->host->local_host};
     uint8_t *frame = arena_alloc(&w->batch.arena, AGAIN_FRAME);
+
+    ft_key(w->ft, id, key, mask);
+    in.port = portmap_port(rcu_dereference(*w->host->ports), key->in_port);
+    if (!in.port || !key_decides(key, mask))
+        return false;
+    key->ip_ttl = AGAIN_TTL;
+    key->n_vlans = (key->vlan_tci & FLOW_VLAN_PRESENT) != 0;
+    key->n_vlans += key->eth_type == ETH_TYPE_VLAN || key->eth_type == ETH_TYPE_QINQ;
+    in.size = (uint32_t)make_frame(key, mask, frame);
+    in.packet = frame;
+    in.key = key;
+    sim_run(&in, &w->batch.arena, r);
+    w->counters.simulated++;
+    w->counters.resimulated++;
+    return true;
+}
+
+void worker_flow(struct worker *w, uint32_t id)
+{
     struct flow_key key, mask;
     struct judgement j;
     struct sim_result r;
 
-    ft_key(w->ft, id, &key, &mask);
-    in.port = portmap_port(rcu_dereference(*w->host->ports), key.in_port);
-    if (!in.port || !key_decides(&key, &mask)) {
+    if (!simulate_key(w, id, &key, &mask, &r)) {
         batch_remove(&w->batch, id);
         return;
     }
-    key.ip_ttl = AGAIN_TTL;
-    key.n_vlans = (key.vlan_tci & FLOW_VLAN_PRESENT) != 0;
-    key.n_vlans += key.eth_type == ETH_TYPE_VLAN || key.eth_type == ETH_TYPE_QINQ;
-    in.size = (uint32_t)make_frame(&key, &mask, frame);
-    in.packet = frame;
-    in.key = &key;
-    sim_run(&in, &w->batch.arena, &r);
-    w->counters.simulated++;
-    w->counters.resimulated++;
+    if (r.verdict == SIM_NEED) {
+        defer(w, id, &r);
+        return;
+    }
     worker_send_emits(w, &r, true);
-    worker_need(w, &r);
     clean_mask(&r.mask);
-    if (r.verdict == SIM_NEED || looks_at_more(&r.mask, &mask) || !worker_learn(w, &r, true)) {
+    if (looks_at_more(&r.mask, &mask) || !worker_learn(w, &r, WORKER_REFRESH)) {
         batch_remove(&w->batch, id); /* a real packet must come up */
         return;
     }
@@ -104,4 +152,16 @@ void worker_flow(struct worker *w, uint32_t id)
         batch_remove(&w->batch, id);
     if (j.install)
         worker_install(w, &key, &r.mask, &j, false);
+}
+
+bool worker_flow_teaches(struct worker *w, uint32_t id)
+{
+    struct flow_key key, mask;
+    struct sim_result r;
+
+    if (!simulate_key(w, id, &key, &mask, &r))
+        return true;
+    worker_need(w, &r);
+    worker_learn(w, &r, WORKER_RELEARN);
+    return r.verdict != SIM_NEED || !needs_object(&r);
 }

@@ -32,6 +32,11 @@ struct worker {
     struct asking *asking;
     struct batch batch;
     struct worker_counters counters;
+    enum { WORKER_HOLDS, WORKER_LEARNS_AGAIN, WORKER_WORKS } stage;
+    uint32_t learn_at; /* next flow to learn from */
+    uint64_t learn_next_ns;
+    bool learn_lacks;        /* some flow of this round lacked an object */
+    uint64_t learn_until_ns; /* then it begins without */
     uint64_t now, next_look_ns;
     unsigned n_outcomes;
     struct outcome outcomes[WORKER_UPCALLS];
@@ -61,14 +66,19 @@ void worker_packet(struct worker *w, const struct dp_upcall *up, const struct pa
 void worker_give_up(struct worker *w, const struct parked_packet *p);
 /* Simulates an installed flow again, from its own key. */
 void worker_flow(struct worker *w, uint32_t id);
+/* Learns again what its packets taught an earlier process; false: an object isn't loaded yet. */
+bool worker_flow_teaches(struct worker *w, uint32_t id);
 
 /* Asks the agent for the objects among the needs. */
 void worker_need(struct worker *w, const struct sim_result *r);
 void worker_send_emits(struct worker *w, const struct sim_result *r, bool solicits_only);
 asking_fn worker_ask_again; /* aux: the worker */
 
-/* Enters what the packet taught.  'refresh': only what is known already; returns false when there
- * was something else. */
-bool worker_learn(struct worker *w, const struct sim_result *r, bool refresh);
+enum worker_learning {
+    WORKER_LEARN,   /* all of it: a real packet */
+    WORKER_REFRESH, /* keeps MACs known that are; false when there was something else */
+    WORKER_RELEARN, /* MACs that nobody knows: an adopted flow */
+};
+bool worker_learn(struct worker *w, const struct sim_result *r, enum worker_learning how);
 
 #endif

@@ -1,28 +1,34 @@
 #include "agent/worker_internal.h"
 #include "topology/tables.h"
 
-static bool mac_is_known(struct worker *w, const struct sim_learn *l)
+/* Whether a simulation that no packet caused may teach this. */
+static bool may_learn(struct worker *w, const struct sim_learn *l, enum worker_learning how)
 {
     const struct topo_bridge *bridge = topo_bridge(w->host->topo, l->device);
 
-    return bridge && topo_mac_lookup(bridge->macs, l->vlan, &l->mac) == l->port;
+    if (how == WORKER_LEARN)
+        return true;
+    if (l->kind != SIM_LEARN_MAC || !bridge)
+        return false;
+    topo_ref known = topo_mac_lookup(bridge->macs, l->vlan, &l->mac);
+    return known == l->port || (!known && how == WORKER_RELEARN);
 }
 
-bool worker_learn(struct worker *w, const struct sim_result *r, bool refresh)
+bool worker_learn(struct worker *w, const struct sim_result *r, enum worker_learning how)
 {
-    bool known = true;
+    bool all = true;
 
     for (uint32_t i = 0; i < r->n_learns; i++) {
         const struct sim_learn *l = &r->learns[i];
-        if (refresh && (l->kind != SIM_LEARN_MAC || !mac_is_known(w, l))) {
-            known = false;
+        if (!may_learn(w, l, how)) {
+            all = false;
             continue;
         }
         w->host->learn(w->host, w->opts.queue, l, w->now);
         if (l->kind == SIM_LEARN_NEIGH)
             asking_stop(w->asking, l->port, &l->ip);
     }
-    return known;
+    return all;
 }
 
 static void send_emit(struct worker *w, const struct sim_emit *e)

@@ -10,7 +10,7 @@ void worker_need(struct worker *w, const struct sim_result *r)
 
 static void collect_tags(struct worker *w, const struct sim_result *r, struct judgement *j)
 {
-    size_t n = r->n_tags + j->t.n_tags + r->n_learns;
+    size_t n = r->n_tags + j->t.n_tags;
 
     j->dsts = r->dsts;
     j->n_dsts = r->n_dsts;
@@ -19,11 +19,6 @@ static void collect_tags(struct worker *w, const struct sim_result *r, struct ju
     j->n_tags = r->n_tags;
     for (uint32_t i = 0; i < j->t.n_tags; i++)
         j->tags[j->n_tags++] = j->t.tags[i];
-    /* a sender that moves away must come up when it is back */
-    for (uint32_t i = 0; i < r->n_learns; i++)
-        if (r->learns[i].kind == SIM_LEARN_MAC)
-            j->tags[j->n_tags++] =
-                tag_bridge_mac(r->learns[i].device, r->learns[i].vlan, &r->learns[i].mac);
 }
 
 static void judge_drop(const struct sim_result *r, struct judgement *j)
@@ -230,7 +225,7 @@ void worker_packet(struct worker *w, const struct dp_upcall *up, const struct pa
         park(w, up, p, &key, &r);
         return;
     }
-    worker_learn(w, &r, false);
+    worker_learn(w, &r, WORKER_LEARN);
     worker_judge(w, &key, &r, &j);
     if (j.install) {
         worker_install(w, &key, &r.mask, &j, up->reason == DP_MISS && !p);

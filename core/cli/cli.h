@@ -60,7 +60,12 @@ int cli_interact(struct cli *cli);
 
 /* What could stand in place of the last word of 'l', that begins with it: sorted, without repeats.
  * Completion never fails; without a store it offers keywords only.  Free with
- * store_names_free(). */
-void cli_complete(struct cli *cli, const struct lex *l, struct store_names *out);
+ * candidates_free(). */
+struct candidates {
+    char **words;
+    size_t n;
+};
+void cli_complete(struct cli *cli, const struct lex *l, struct candidates *out);
+void candidates_free(struct candidates *c);
 
 #endif

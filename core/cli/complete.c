@@ -12,19 +12,19 @@ struct completion {
     struct cli *cli;
     const char *prefix;
     bool first_word;
-    struct store_names *out;
+    struct candidates *out;
     size_t n_objects;
 };
 
 static void offer(struct completion *x, const char *word)
 {
-    struct store_names *out = x->out;
+    struct candidates *out = x->out;
 
     if (!*word || strncmp(word, x->prefix, strlen(x->prefix)))
         return;
     if (out->n % 64 == 0)
-        out->names = mem_resize(out->names, (out->n + 64) * sizeof *out->names);
-    out->names[out->n++] = mem_strdup(word);
+        out->words = mem_resize(out->words, (out->n + 64) * sizeof *out->words);
+    out->words[out->n++] = mem_strdup(word);
 }
 
 static void offer_alias(const char *name, void *aux)
@@ -130,26 +130,34 @@ static int compare(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void sort_unique(struct store_names *out)
+static void sort_unique(struct candidates *out)
 {
     size_t n = 0;
 
     if (out->n)
-        qsort(out->names, out->n, sizeof *out->names, compare);
+        qsort(out->words, out->n, sizeof *out->words, compare);
     for (size_t i = 0; i < out->n; i++) {
-        if (n && !strcmp(out->names[n - 1], out->names[i]))
-            free(out->names[i]);
+        if (n && !strcmp(out->words[n - 1], out->words[i]))
+            free(out->words[i]);
         else
-            out->names[n++] = out->names[i];
+            out->words[n++] = out->words[i];
     }
     out->n = n;
 }
 
-void cli_complete(struct cli *cli, const struct lex *l, struct store_names *out)
+void candidates_free(struct candidates *c)
+{
+    for (size_t i = 0; i < c->n; i++)
+        free(c->words[i]);
+    free(c->words);
+    *c = (struct candidates){0};
+}
+
+void cli_complete(struct cli *cli, const struct lex *l, struct candidates *out)
 {
     struct completion x = {.cli = cli, .out = out};
 
-    *out = (struct store_names){0};
+    *out = (struct candidates){0};
     if (!l->n)
         return;
     x.prefix = l->words[l->n - 1].text;

@@ -16,7 +16,7 @@
 static struct {
     struct cli *cli;
     char *history_file;
-    struct store_names found; /* answers for the word at the cursor */
+    struct candidates found; /* answers for the word at the cursor */
     size_t next;
 } editor;
 
@@ -26,7 +26,7 @@ static char *next_candidate(const char *text, int state)
     (void)text;
     if (!state)
         editor.next = 0;
-    return editor.next < editor.found.n ? lex_quote(editor.found.names[editor.next++]) : NULL;
+    return editor.next < editor.found.n ? lex_quote(editor.found.words[editor.next++]) : NULL;
 }
 
 static char **complete(const char *text, int start, int end)
@@ -36,8 +36,8 @@ static char **complete(const char *text, int start, int end)
 
     (void)start;
     rl_attempted_completion_over = 1; /* never file names */
-    store_names_free(&editor.found);
-    editor.found = (struct store_names){0};
+    candidates_free(&editor.found);
+    editor.found = (struct candidates){0};
     if (!lex_line(before, true, &l, NULL))
         cli_complete(editor.cli, &l, &editor.found);
     lex_free(&l);
@@ -78,7 +78,7 @@ void edit_close(void)
         write_history(editor.history_file);
     umask(mask);
     free(editor.history_file);
-    store_names_free(&editor.found);
+    candidates_free(&editor.found);
     clear_history();
     memset(&editor, 0, sizeof editor);
 }

@@ -7,8 +7,8 @@
 
 /* History is read from 'history_file' (null: none). */
 void edit_open(struct cli *cli, const char *history_file);
-/* The next line without its newline (free()), null at the end.  'remember' tells edit_history()
- * callers nothing: lines enter the history by edit_remember() only, so that secrets stay out. */
+/* The next line without its newline (free()), null at the end.  Lines enter the history by
+ * edit_remember() only, so that secrets can stay out. */
 char *edit_line(const char *prompt);
 void edit_remember(const char *line);
 void edit_close(void); /* writes the history, readable by its owner only */

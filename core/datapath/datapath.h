@@ -14,7 +14,7 @@
  *
  * Threads: port, tunnel and flow-dump calls come from one control thread; dp_recv, dp_flow_* and
  * dp_execute from the worker that owns 'queue' (0..n_queues-1); different queues run in parallel.
- * Packets of one port always come on one queue. */
+ * Packets of one port always come on one queue: port_no % n_queues. */
 #ifndef MN_DATAPATH_DATAPATH_H
 #define MN_DATAPATH_DATAPATH_H
 

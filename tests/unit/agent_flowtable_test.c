@@ -141,8 +141,8 @@ static void invalidation_is_exact(void **state)
 
     for (unsigned i = 0; i < 100; i++)
         put(ft, i, FT_FORWARD, SEC, 1, 100 + i % 10, &ids[i]);
-    assert_int_equal(ft_invalidate(ft, 103), 10);
-    assert_int_equal(ft_invalidate(ft, 5000), 0);
+    assert_int_equal(ft_invalidate(ft, 103, SEC), 10);
+    assert_int_equal(ft_invalidate(ft, 5000, SEC), 0);
     assert_int_equal(ft_n_due(ft), 10);
     for (unsigned i = 0; i < 100; i++) {
         ft_info(ft, ids[i], SEC, &info);
@@ -156,7 +156,7 @@ static void invalidation_is_exact(void **state)
     while ((due = ft_due(ft)))
         ft_remove(ft, due);
     assert_int_equal(ft_n_flows(ft), 91);
-    ft_invalidate_all(ft);
+    ft_invalidate_all(ft, SEC);
     assert_int_equal(ft_n_due(ft), 91);
     ft_free(ft);
     (void)state;
@@ -183,7 +183,7 @@ static void eviction_has_an_order(void **state)
     ft_remove(ft, drop);
     assert_int_equal(ft_victim(ft), forward);
     ft_remove(ft, forward);
-    ft_invalidate_all(ft);
+    ft_invalidate_all(ft, SEC);
     assert_int_equal(ft_victim(ft), id);
     ft_free(ft);
     (void)state;
@@ -246,7 +246,31 @@ static void adopted_flows_are_due(void **state)
     assert_int_equal(ft_note(ft, cookie_of(5), 10, SEC, &n_new), ft_due(ft));
     assert_int_equal(put(ft, 5, FT_FORWARD, SEC, 77, 100, &id), FT_SAME);
     assert_int_equal(ft_due(ft), 0);
-    assert_int_equal(ft_invalidate(ft, 100), 1);
+    assert_int_equal(ft_invalidate(ft, 100, SEC), 1);
+    ft_free(ft);
+    (void)state;
+}
+
+static void deferred_flows_wait_for_their_tags(void **state)
+{
+    struct flowtable *ft = ft_new(NULL);
+    uint32_t id, ids[4];
+
+    put(ft, 1, FT_FORWARD, SEC, 1, 100, &id);
+    ft_invalidate(ft, 100, 2 * SEC);
+    assert_true(ft_defer(ft, id, (tag_t[]){55}, 1, 2 * SEC));
+    assert_int_equal(ft_due(ft), 0);
+    assert_int_equal(ft_invalidate(ft, 100, 3 * SEC), 0);
+    assert_int_equal(ft_tagged(ft, 55), id);
+    assert_int_equal(ft_invalidate(ft, 55, 3 * SEC), 1);
+    assert_int_equal(ft_due(ft), id);
+    assert_true(ft_defer(ft, id, (tag_t[]){56}, 1, 4 * SEC));
+    assert_int_equal(ft_look(ft, 5 * SEC, 10, ids, 4), 0);
+    assert_int_equal(ft_look(ft, 8 * SEC, 10, ids, 4), 1);
+    ft_invalidate(ft, 56, 8 * SEC);
+    assert_false(ft_defer(ft, id, (tag_t[]){56}, 1, 8 * SEC)); /* due since 2 s */
+    ft_remove(ft, id);
+    assert_int_equal(ft_tagged(ft, 56), 0);
     ft_free(ft);
     (void)state;
 }
@@ -294,6 +318,7 @@ int main(void)
         cmocka_unit_test(idle_flows_go_and_used_ones_are_simulated_again),
         cmocka_unit_test(looking_keeps_to_its_budget),
         cmocka_unit_test(adopted_flows_are_due),
+        cmocka_unit_test(deferred_flows_wait_for_their_tags),
         cmocka_unit_test(walking_finds_each_once),
         cmocka_unit_test(bytes_per_flow),
     };

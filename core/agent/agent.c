@@ -1,0 +1,477 @@
+#include "agent/agent.h"
+
+#include <stdlib.h>
+
+#include "agent/agent_impl.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#define LOCALS_NS                                                                                  \
+    (500 * NSEC_PER_MSEC) /* until a tunnel address that isn't there yet is tried again */
+
+struct closure {
+    struct inbox_call call;
+    void (*fn)(void *a, void *aux);
+    void *aux;
+};
+
+static void run_closure(void *agent, void *aux)
+{
+    struct closure *c = aux;
+
+    c->fn(agent, c->aux);
+    free(c);
+}
+
+static void post(struct inbox *in, void (*fn)(void *a, void *aux), void *aux)
+{
+    struct closure *c = NEW(struct closure);
+
+    *c = (struct closure){.fn = fn, .aux = aux, .call = {.fn = run_closure, .aux = c}};
+    inbox_call(in, &c->call);
+}
+
+void agent_call_topology(struct agent *a, void (*fn)(void *a, void *aux), void *aux)
+{
+    post(&a->topology, fn, aux);
+}
+
+void agent_call_control(struct agent *a, void (*fn)(void *a, void *aux), void *aux)
+{
+    post(&a->control, fn, aux);
+}
+
+static void run_calls(struct inbox *in, void *owner)
+{
+    struct tag_change *changes = NULL;
+    struct inbox_call *calls;
+    size_t room = 0;
+    bool all;
+
+    if (!inbox_any(in))
+        return;
+    inbox_take(in, &changes, &room, &all, &calls);
+    while (calls) {
+        struct inbox_call *next = calls->next;
+        calls->fn(owner, calls->aux);
+        calls = next;
+    }
+    free(changes);
+}
+
+void agent_announce(struct agent *a, const struct tag_change *changes, size_t n)
+{
+    for (unsigned i = 0; i < a->n_workers; i++)
+        worker_announce(a->workers[i], changes, n);
+}
+
+/* What the loader says, in the topology thread. */
+
+static void on_changed(void *aux, const struct tag_change *changes, size_t n)
+{
+    struct agent *a = aux;
+    tag_t host = tag_object(a->local_host), tunnel = tag_tunnel(a->local_host);
+
+    agent_announce(a, changes, n);
+    for (size_t i = 0; i < n; i++)
+        if (changes[i].tag == host || changes[i].tag == tunnel)
+            __atomic_store_n(&a->host_changed, 1, __ATOMIC_RELEASE);
+    if (__atomic_load_n(&a->host_changed, __ATOMIC_ACQUIRE))
+        inbox_wake(&a->control);
+}
+
+static void on_loaded(void *aux, const topo_ref *refs, size_t n)
+{
+    struct agent *a = aux;
+
+    for (size_t i = 0; i < n; i++)
+        if (refs[i] == a->local_host)
+            __atomic_store_n(&a->host_changed, 1, __ATOMIC_RELEASE);
+    inbox_wake(&a->control); /* bindings may wait for their ports' device */
+}
+
+struct wishes {
+    size_t n;
+    struct sync_binding list[];
+};
+
+static void take_wishes(void *agent, void *aux)
+{
+    struct wishes *w = aux;
+
+    bindings_want(((struct agent *)agent)->bindings, w->list, w->n);
+    free(w);
+}
+
+static void on_bound(void *aux, const struct sync_binding *list, size_t n)
+{
+    struct wishes *w = mem_alloc(sizeof *w + n * sizeof *list);
+
+    w->n = n;
+    if (n)
+        memcpy(w->list, list, n * sizeof *list);
+    agent_call_control(aux, take_wishes, w);
+}
+
+static void on_connection(void *aux, bool connected)
+{
+    struct agent *a = aux;
+
+    if (__atomic_exchange_n(&a->connected, connected, __ATOMIC_SEQ_CST) != connected)
+        log_info("agent",
+                 connected ? "store connected" : "store lost; going on with what is known");
+}
+
+/* What workers ask for. */
+
+static void host_need(struct worker_host *h, topo_ref object)
+{
+    sync_need(caa_container_of(h, struct agent, host)->sync, object);
+}
+
+static void host_learn(struct worker_host *h, unsigned queue, const struct sim_learn *l,
+                       uint64_t now)
+{
+    struct sync_learner *learner = caa_container_of(h, struct agent, host)->learners[queue];
+
+    switch (l->kind) {
+    case SIM_LEARN_MAC:
+        sync_learn_mac(learner, now, l->device, l->vlan, &l->mac, l->port);
+        break;
+    case SIM_LEARN_NEIGH:
+        sync_learn_neigh(learner, now, l->device, l->port, &l->ip, &l->mac);
+        break;
+    case SIM_LEARN_ADDR:
+        sync_learn_addr(learner, now, l->device, &l->ip, &l->mac);
+        break;
+    }
+}
+
+static int open_workers(struct agent *a)
+{
+    struct worker_options w = {
+        .flows = a->opts.flows, .asking = a->opts.asking, .park_ns = a->opts.park_ns};
+    uint32_t max = w.flows.max_flows ? w.flows.max_flows : 200000;
+    int rc = 0;
+
+    w.flows.max_flows = MAX(1u, max / a->n_workers);
+    a->host = (struct worker_host){.topo = a->topo,
+                                   .dp = a->opts.dp,
+                                   .local_host = a->local_host,
+                                   .ports = &a->ports,
+                                   .need = host_need,
+                                   .learn = host_learn};
+    a->workers = NEW_ARRAY(a->n_workers, struct worker *);
+    a->learners = NEW_ARRAY(a->n_workers, struct sync_learner *);
+    for (unsigned i = 0; i < a->n_workers && !rc; i++) {
+        w.queue = i;
+        rc = worker_new(&a->host, &w, &a->workers[i]);
+        a->learners[i] = sync_learner_new(a->sync);
+    }
+    return rc;
+}
+
+static int open_sync(struct agent *a, struct error *e)
+{
+    struct sync_callbacks cb = {.aux = a,
+                                .changed = on_changed,
+                                .loaded = on_loaded,
+                                .bound = on_bound,
+                                .connection = on_connection};
+    struct sync_options o = a->opts.sync;
+
+    o.host = a->opts.host;
+    a->topo = topo_new();
+    int rc = sync_open(a->opts.store, a->topo, &o, &cb, &a->sync, e);
+    if (!rc)
+        a->local_host = sync_load(a->sync, TOPO_HOST, &a->opts.host);
+    return rc;
+}
+
+int agent_open(const struct agent_options *opts, struct agent **out, struct error *e)
+{
+    struct agent *a = NEW(struct agent);
+    int rc;
+
+    a->opts = *opts;
+    a->opts.name = mem_strdup(opts->name);
+    if (!a->opts.stats_ns)
+        a->opts.stats_ns = 5 * NSEC_PER_SEC;
+    a->n_workers = MAX(1u, opts->n_workers);
+    a->host_changed = 1;
+    pthread_mutex_init(&a->lock, NULL);
+    a->bindings = bindings_new(a);
+    a->ifaces = ifaces_new();
+    a->control.fd = a->topology.fd = -1;
+    rc = inbox_init(&a->control);
+    if (!rc)
+        rc = inbox_init(&a->topology);
+    if (!rc)
+        rc = open_sync(a, e);
+    if (!rc)
+        rc = open_workers(a);
+    if (!rc)
+        rc = agent_adopt_flows(a, 0);
+    if (rc) {
+        if (e && !e->code)
+            error_set(e, rc, "agent", NULL, "cannot start: %s", strerror(-rc));
+        agent_close(a, true);
+        return rc;
+    }
+    *out = a;
+    return 0;
+}
+
+void agent_close(struct agent *a, bool keep)
+{
+    if (!a)
+        return;
+    if (a->topology.fd >= 0 && a->sync)
+        run_calls(&a->topology, a);
+    run_calls(&a->control, a);
+    for (unsigned i = 0; i < a->n_workers && a->workers; i++) {
+        if (a->workers[i])
+            run_calls(worker_inbox(a->workers[i]), a->workers[i]);
+        sync_learner_free(a->learners[i]);
+        worker_free(a->workers[i]);
+    }
+    bindings_free(a->bindings, keep);
+    sync_close(a->sync);
+    portmap_free(a->ports);
+    topo_free(a->topo);
+    ifaces_free(a->ifaces);
+    inbox_free(&a->control);
+    inbox_free(&a->topology);
+    pthread_mutex_destroy(&a->lock);
+    free(a->workers);
+    free(a->learners);
+    free(a->locals);
+    free((char *)a->opts.name);
+    free(a);
+}
+
+void agent_iface(struct agent *a, const struct net_iface *iface, bool gone)
+{
+    ifaces_set(a->ifaces, iface, gone);
+    bindings_iface(a->bindings, iface, gone);
+}
+
+/* Control. */
+
+static bool local_is_told(const struct agent *a, const struct topo_zone_addr *z)
+{
+    for (size_t i = 0; i < a->n_locals; i++)
+        if (ip_equal(&a->locals[i].ip, &z->ip) && a->locals[i].type == z->type)
+            return true;
+    return false;
+}
+
+/* Tells the datapath of this host's addresses in tunnel zones. */
+static uint64_t run_locals(struct agent *a, uint64_t now)
+{
+    const struct topo_host *host = topo_host(a->topo, a->local_host);
+    bool failed = false;
+
+    if (!__atomic_exchange_n(&a->host_changed, 0, __ATOMIC_ACQ_REL) && now < a->next_locals_ns)
+        return a->next_locals_ns;
+    for (unsigned i = 0; host && i < host->n_zones; i++) {
+        const struct topo_zone_addr *z = &host->zones[i];
+        struct error e = {0};
+        if (local_is_told(a, z))
+            continue;
+        if (dp_tunnel_local(a->opts.dp, &z->ip, z->type, &e)) {
+            log_limited(LOG_LVL_WARN, "agent", "tunnel address: %s", e.message);
+            failed = true;
+            continue;
+        }
+        a->locals = mem_resize(a->locals, (a->n_locals + 1) * sizeof *a->locals);
+        a->locals[a->n_locals++] = (struct tunnel_local){z->ip, z->type};
+    }
+    return a->next_locals_ns = failed ? now + LOCALS_NS : UINT64_MAX;
+}
+
+static void tell_host(void *agent, void *aux)
+{
+    struct agent *a = agent;
+
+    sync_host(a->sync, a->opts.name, aux);
+    json_decref(aux);
+}
+
+static uint64_t run_report(struct agent *a, uint64_t now)
+{
+    uint64_t next;
+    json_t *list = ifaces_report(a->ifaces, now, &next);
+
+    if (list)
+        agent_call_topology(a, tell_host, list);
+    return next;
+}
+
+static void start_worker(void *worker, void *aux)
+{
+    worker_start(worker, *(uint64_t *)aux);
+    free(aux);
+}
+
+/* Once the ports are what they shall be, adopted flows can be judged. */
+static void start_workers(struct agent *a, uint64_t now)
+{
+    if (a->started || !bindings_settled(a->bindings))
+        return;
+    a->started = true;
+    bindings_sweep(a->bindings);
+    for (unsigned i = 0; i < a->n_workers; i++) {
+        uint64_t *when = NEW(uint64_t);
+        *when = now;
+        post(worker_inbox(a->workers[i]), start_worker, when);
+    }
+}
+
+uint64_t agent_run_control(struct agent *a, uint64_t now)
+{
+    uint64_t next;
+
+    run_calls(&a->control, a);
+    next = bindings_run(a->bindings, now);
+    start_workers(a, now);
+    next = MIN(next, run_locals(a, now));
+    next = MIN(next, run_report(a, now));
+    if (now >= a->next_stats_ns) {
+        if (a->next_stats_ns)
+            agent_read_stats(a, now);
+        a->next_stats_ns = now + a->opts.stats_ns;
+    }
+    rcu_quiescent_state();
+    return inbox_any(&a->control) ? now : MIN(next, a->next_stats_ns);
+}
+
+void agent_advance(struct agent *a, uint64_t now, uint64_t ns)
+{
+    agent_read_stats(a, now);
+    __atomic_add_fetch(&a->ahead_ns, ns, __ATOMIC_RELEASE);
+    for (unsigned i = 0; i < a->n_workers; i++)
+        inbox_wake(worker_inbox(a->workers[i]));
+    inbox_wake(&a->topology);
+}
+
+uint64_t agent_now(const struct agent *a)
+{
+    return clock_ns() + __atomic_load_n(&a->ahead_ns, __ATOMIC_ACQUIRE);
+}
+
+/* Topology. */
+
+uint64_t agent_run_topology(struct agent *a, uint64_t now)
+{
+    run_calls(&a->topology, a);
+    uint64_t next = sync_run(a->sync, now);
+    if (now - a->status_ns >= NSEC_PER_SEC || !a->status_ns) {
+        struct sync_status s;
+        sync_status(a->sync, &s);
+        a->status_ns = MAX(1u, now);
+        pthread_mutex_lock(&a->lock);
+        a->status = s;
+        pthread_mutex_unlock(&a->lock);
+    }
+    rcu_quiescent_state();
+    return inbox_any(&a->topology) ? now : next;
+}
+
+void agent_sync_status(struct agent *a, struct sync_status *out)
+{
+    pthread_mutex_lock(&a->lock);
+    *out = a->status;
+    pthread_mutex_unlock(&a->lock);
+    out->connected = agent_connected(a);
+}
+
+/* Workers, and all together. */
+
+uint64_t agent_run_worker(struct agent *a, unsigned worker, uint64_t now)
+{
+    bool more = worker_run(a->workers[worker], now);
+
+    rcu_quiescent_state();
+    return more ? now : worker_next_ns(a->workers[worker]);
+}
+
+bool agent_run(struct agent *a, uint64_t now)
+{
+    uint64_t next = agent_run_topology(a, now);
+
+    next = MIN(next, agent_run_control(a, now));
+    for (unsigned i = 0; i < a->n_workers; i++)
+        next = MIN(next, agent_run_worker(a, i, now));
+    return next <= now || inbox_any(&a->topology) || inbox_any(&a->control);
+}
+
+struct inbox *agent_control_inbox(struct agent *a)
+{
+    return &a->control;
+}
+
+struct inbox *agent_topology_inbox(struct agent *a)
+{
+    return &a->topology;
+}
+
+int agent_topology_fd(struct agent *a)
+{
+    return sync_fd(a->sync);
+}
+
+struct inbox *agent_worker_inbox(struct agent *a, unsigned worker)
+{
+    return worker_inbox(a->workers[worker]);
+}
+
+int agent_worker_fd(struct agent *a, unsigned worker)
+{
+    return dp_recv_fd(a->opts.dp, worker);
+}
+
+unsigned agent_n_workers(const struct agent *a)
+{
+    return a->n_workers;
+}
+
+struct topo *agent_topo(struct agent *a)
+{
+    return a->topo;
+}
+
+struct dp *agent_dp(struct agent *a)
+{
+    return a->opts.dp;
+}
+
+struct worker *agent_worker(struct agent *a, unsigned worker)
+{
+    return a->workers[worker];
+}
+
+const struct agent_options *agent_options(const struct agent *a)
+{
+    return &a->opts;
+}
+
+topo_ref agent_local_host(const struct agent *a)
+{
+    return a->local_host;
+}
+
+bool agent_connected(const struct agent *a)
+{
+    return __atomic_load_n(&a->connected, __ATOMIC_ACQUIRE);
+}
+
+bool agent_ready(const struct agent *a)
+{
+    return a->started;
+}
+
+int agent_each_port(struct agent *a, agent_port_fn *fn, void *aux)
+{
+    return bindings_each(a->bindings, fn, aux);
+}

@@ -1,0 +1,94 @@
+/* The agent: one host's part of the virtual network.
+ *
+ * It joins the pieces: the loader (topology/sync.h) keeps the topology as the store says, workers
+ * (worker.h) turn first packets into flows, bindings (binding.h) join virtual ports to interfaces,
+ * the datapath forwards.  Three kinds of thread, each with things of its own:
+ *
+ *     topology   store and loader; may block on the store
+ *     control    interfaces, bindings, ports of the datapath, statistics, what people ask
+ *     workers    flows; one per queue of the datapath
+ *
+ * They talk through inboxes (inbox.h); what a change makes untrue goes from the topology thread to
+ * every worker.  Nothing here starts a thread: agent_run_*() does one turn of a kind's work at a
+ * time the caller names, so that a test steps an agent, or a thousand of them, in one thread with a
+ * clock of its own; threads.h puts real threads on top.
+ *
+ * Without the store an agent goes on with what it knows. */
+#ifndef MN_AGENT_AGENT_H
+#define MN_AGENT_AGENT_H
+
+#include "agent/worker.h"
+#include "net/watch.h"
+#include "store/store.h"
+#include "topology/sync.h"
+
+struct agent;
+
+struct agent_options {
+    struct uuid host;    /* id of this host */
+    const char *name;    /* of this host, for people */
+    struct store *store; /* borrowed; its events are the agent's */
+    struct dp *dp;       /* borrowed; flows and ports found in it are taken over */
+    unsigned n_workers;  /* queues of the datapath; 0: 1 */
+    bool keep_mtu;       /* leave the MTU of bound interfaces alone (interfaces that aren't real) */
+    struct ft_limits flows; /* max_flows: of all workers together */
+    struct asking_limits asking;
+    uint64_t park_ns;         /* 0: 5 s */
+    uint64_t stats_ns;        /* between two readings of the datapath's statistics; 0: 5 s */
+    struct sync_options sync; /* .host is set here */
+};
+
+int agent_open(const struct agent_options *opts, struct agent **out, struct error *e);
+/* keep: the datapath will be kept (dp_close), so interfaces stay as they are.  The caller closes
+ * datapath and store afterwards.  Null is fine. */
+void agent_close(struct agent *a, bool keep);
+
+/* Any state of an interface of this host; control. */
+void agent_iface(struct agent *a, const struct net_iface *iface, bool gone);
+
+/* A turn.  Each returns when it wants the next ('now': at once) unless its inbox or descriptor says
+ * so before.  The calling thread is a registered RCU reader; it is quiescent in between. */
+uint64_t agent_run_control(struct agent *a, uint64_t now);
+uint64_t agent_run_topology(struct agent *a, uint64_t now);
+uint64_t agent_run_worker(struct agent *a, unsigned worker, uint64_t now);
+/* A turn of everything, in one thread; true while something wants another one at once. */
+bool agent_run(struct agent *a, uint64_t now);
+
+struct inbox *agent_control_inbox(struct agent *a);
+struct inbox *agent_topology_inbox(struct agent *a);
+int agent_topology_fd(struct agent *a);
+struct inbox *agent_worker_inbox(struct agent *a, unsigned worker);
+int agent_worker_fd(struct agent *a, unsigned worker); /* upcalls wait */
+unsigned agent_n_workers(const struct agent *a);
+
+/* Reads the datapath's statistics now and moves the agent's clock ahead of the datapath's by 'ns'
+ * more; control.  For tests on datapaths that live in real time. */
+void agent_advance(struct agent *a, uint64_t now, uint64_t ns);
+/* The agent's clock on a real datapath: CLOCK_MONOTONIC and what it was advanced by; any thread. */
+uint64_t agent_now(const struct agent *a);
+
+/* For reports; control thread unless said otherwise. */
+struct topo *agent_topo(struct agent *a);
+struct dp *agent_dp(struct agent *a);
+struct worker *agent_worker(struct agent *a, unsigned worker);
+const struct agent_options *agent_options(const struct agent *a);
+topo_ref agent_local_host(const struct agent *a);
+bool agent_connected(const struct agent *a); /* any thread */
+/* The loader's status, not older than a second while it runs; any thread. */
+void agent_sync_status(struct agent *a, struct sync_status *out);
+/* True once the store was read and every port that can be served is. */
+bool agent_ready(const struct agent *a);
+
+struct agent_port {
+    struct uuid id;
+    topo_ref port;
+    const char *ifname;
+    uint32_t port_no; /* 0: not served */
+    uint32_t tunnel_key;
+    const char *state; /* "active", "no interface", "interface down", "no link", ... */
+};
+typedef int agent_port_fn(const struct agent_port *p, void *aux);
+/* Every port bound to this host, by id; stops when fn returns non-zero and returns that. */
+int agent_each_port(struct agent *a, agent_port_fn *fn, void *aux);
+
+#endif

@@ -1,0 +1,49 @@
+/* What the files of the agent share; not for others. */
+#ifndef MN_AGENT_AGENT_IMPL_H
+#define MN_AGENT_AGENT_IMPL_H
+
+#include "agent/agent.h"
+#include "agent/binding.h"
+#include "agent/ifaces.h"
+
+struct agent {
+    struct agent_options opts;
+    struct topo *topo;
+    struct sync *sync;
+    topo_ref local_host;
+    struct portmap *ports; /* RCU: written by control, read by workers */
+    struct worker_host host;
+    unsigned n_workers;
+    struct worker **workers;
+    struct sync_learner **learners;
+    struct inbox control, topology; /* calls only */
+
+    /* control's */
+    struct bindings *bindings;
+    struct ifaces *ifaces;
+    struct tunnel_local {
+        struct ip ip;
+        uint8_t type;
+    } * locals; /* told to the datapath */
+    size_t n_locals;
+    uint64_t next_stats_ns, next_locals_ns;
+    bool started; /* workers have been let loose */
+
+    uint64_t ahead_ns;    /* atomic, control writes: agent's clock minus the datapath's */
+    int host_changed;     /* atomic: this host's entry in the topology */
+    int connected;        /* atomic */
+    uint64_t status_ns;   /* topology's */
+    pthread_mutex_t lock; /* guards status */
+    struct sync_status status;
+};
+
+/* Runs fn(a, aux) in the topology thread; owns aux until then. */
+void agent_call_topology(struct agent *a, void (*fn)(void *a, void *aux), void *aux);
+void agent_call_control(struct agent *a, void (*fn)(void *a, void *aux), void *aux);
+void agent_announce(struct agent *a, const struct tag_change *changes, size_t n);
+
+/* stats.c */
+void agent_read_stats(struct agent *a, uint64_t now);
+int agent_adopt_flows(struct agent *a, uint64_t now);
+
+#endif

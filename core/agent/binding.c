@@ -1,0 +1,437 @@
+#include "agent/binding.h"
+
+#include <stdlib.h>
+#include <uthash.h>
+
+#include "agent/agent_impl.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "net/link.h"
+
+#define RETRY_NS NSEC_PER_SEC
+#define BOUND_MTU                                                                                  \
+    65000 /* reference behaviour, section 10: what the machine behind it sends passes */
+#define KEY_MASK 0xfffff
+
+enum binding_state { IDLE, SERVED, LEAVING };
+
+/* A worker's part of giving a port up. */
+struct removal {
+    struct inbox_call call;
+    struct binding *binding;
+    struct agent *agent;
+};
+
+struct binding {
+    topo_ref port; /* key of 'all' */
+    struct uuid id;
+    char ifname[16], wanted_ifname[16];
+    bool wanted;
+    enum binding_state state;
+    const char *why;
+    uint32_t port_no, tunnel_key;
+    unsigned old_mtu; /* 0: not changed by us */
+    bool mtu_seen_to;
+    int n_leaving; /* atomic: workers that still have flows */
+    struct removal *removals;
+    UT_hash_handle hh, hh_key;
+};
+
+struct bindings {
+    struct agent *agent;
+    struct binding *all;    /* by port */
+    struct binding *by_key; /* by tunnel key, of those served */
+    bool known;             /* the store has been read */
+    bool dirty;             /* something to do */
+    bool failed;            /* something to try again */
+    uint64_t retry_ns;
+};
+
+struct bindings *bindings_new(struct agent *a)
+{
+    struct bindings *b = NEW(struct bindings);
+
+    b->agent = a;
+    return b;
+}
+
+static void set_mtu(struct bindings *bs, struct binding *b)
+{
+    struct agent *a = bs->agent;
+    const struct topo_port *port = topo_port(a->topo, b->port);
+    const struct net_iface *iface = ifaces_find(a->ifaces, b->ifname);
+
+    if (b->mtu_seen_to || a->opts.keep_mtu || !port || !iface)
+        return;
+    b->mtu_seen_to = true;
+    if (port->device_kind == TOPO_BRIDGE && iface->mtu < BOUND_MTU &&
+        !net_link_mtu(b->ifname, BOUND_MTU, NULL))
+        b->old_mtu = iface->mtu;
+}
+
+static void restore_mtu(struct binding *b)
+{
+    if (b->old_mtu)
+        net_link_mtu(b->ifname, b->old_mtu, NULL); /* gone interfaces don't mind */
+    b->old_mtu = 0;
+    b->mtu_seen_to = false;
+}
+
+static void forget(struct bindings *bs, struct binding *b)
+{
+    HASH_DEL(bs->all, b);
+    free(b->removals);
+    free(b);
+}
+
+void bindings_free(struct bindings *bs, bool keep)
+{
+    struct binding *b, *next;
+
+    if (!bs)
+        return;
+    HASH_CLEAR(hh_key, bs->by_key);
+    HASH_ITER (hh, bs->all, b, next) {
+        if (!keep)
+            restore_mtu(b);
+        forget(bs, b);
+    }
+    free(bs);
+}
+
+/* Topology's: what the store is told. */
+
+struct declaration {
+    topo_ref port;
+    uint32_t key; /* 0: not served any more */
+};
+
+static void take_key(void *agent, void *aux)
+{
+    struct declaration *d = aux;
+
+    bindings_key(((struct agent *)agent)->bindings, d->port, d->key);
+    free(d);
+}
+
+static void declare_fn(void *agent, void *aux)
+{
+    struct agent *a = agent;
+    struct declaration *d = aux;
+
+    if (!d->key) {
+        sync_port_down(a->sync, d->port);
+    } else {
+        uint32_t key = sync_port_up(a->sync, d->port, d->key);
+        if (key && key != d->key) {
+            d->key = key;
+            agent_call_control(a, take_key, d);
+            return;
+        }
+    }
+    free(d);
+}
+
+static void declare(struct agent *a, topo_ref port, uint32_t key)
+{
+    struct declaration *d = NEW(struct declaration);
+
+    *d = (struct declaration){port, key};
+    agent_call_topology(a, declare_fn, d);
+}
+
+/* Tunnel keys.  Derived from the port's id, so that a restart finds the same. */
+
+static bool key_is_free(struct bindings *bs, uint32_t key)
+{
+    struct binding *b;
+
+    HASH_FIND(hh_key, bs->by_key, &key, sizeof key, b);
+    return key && !b;
+}
+
+static void give_key(struct bindings *bs, struct binding *b, uint32_t key)
+{
+    struct error e = {0};
+
+    b->tunnel_key = key;
+    HASH_ADD(hh_key, bs->by_key, tunnel_key, sizeof b->tunnel_key, b);
+    if (dp_tunnel_bind(bs->agent->opts.dp, key, b->port_no, &e))
+        log_warn("agent", "tunnel key %u of %s: %s", key, b->ifname, e.message);
+}
+
+static void take_key_back(struct bindings *bs, struct binding *b)
+{
+    HASH_DELETE(hh_key, bs->by_key, b);
+    dp_tunnel_unbind(bs->agent->opts.dp, b->tunnel_key);
+}
+
+static uint32_t choose_key(struct bindings *bs, const struct binding *b)
+{
+    uint32_t key = (uint32_t)hash_stable(&b->id, sizeof b->id, 0) & KEY_MASK;
+
+    while (!key_is_free(bs, key))
+        key = (key + 1) & KEY_MASK;
+    return key;
+}
+
+void bindings_key(struct bindings *bs, topo_ref port, uint32_t key)
+{
+    struct binding *b;
+
+    HASH_FIND_INT(bs->all, &port, b);
+    if (!b || b->state != SERVED || !key_is_free(bs, key))
+        return;
+    take_key_back(bs, b);
+    give_key(bs, b, key);
+}
+
+/* Legs. */
+
+void bindings_want(struct bindings *bs, const struct sync_binding *list, size_t n)
+{
+    struct binding *b;
+
+    bs->known = bs->dirty = true;
+    for (b = bs->all; b; b = b->hh.next)
+        b->wanted = false;
+    for (size_t i = 0; i < n; i++) {
+        HASH_FIND_INT(bs->all, &list[i].port, b);
+        if (!b) {
+            b = NEW(struct binding);
+            b->port = list[i].port;
+            b->id = list[i].id;
+            HASH_ADD_INT(bs->all, port, b);
+        }
+        b->wanted = true;
+        memcpy(b->wanted_ifname, list[i].ifname, sizeof b->wanted_ifname);
+    }
+}
+
+void bindings_iface(struct bindings *bs, const struct net_iface *iface, bool gone)
+{
+    struct binding *b;
+
+    bs->dirty = true;
+    for (b = bs->all; gone && b; b = b->hh.next)
+        if (b->state == SERVED && !strcmp(b->ifname, iface->name))
+            b->why = "interface gone"; /* another of that name may be there before we look */
+}
+
+/* Null when all legs hold. */
+static const char *missing_leg(struct bindings *bs, const struct binding *b)
+{
+    const struct net_iface *iface = ifaces_find(bs->agent->ifaces, b->wanted_ifname);
+
+    if (!b->wanted)
+        return "not bound";
+    if (!iface)
+        return "no interface";
+    if (!iface->up)
+        return "interface down";
+    return iface->carrier ? NULL : "no link";
+}
+
+static bool serve(struct bindings *bs, struct binding *b)
+{
+    struct agent *a = bs->agent;
+    struct error e = {0};
+
+    memcpy(b->ifname, b->wanted_ifname, sizeof b->ifname);
+    if (dp_port_add(a->opts.dp, b->ifname, &b->port_no, &e)) {
+        log_limited(LOG_LVL_WARN, "agent", "interface %s can't be taken over: %s", b->ifname,
+                    e.message);
+        b->why = "refused by the datapath";
+        bs->failed = true;
+        return false;
+    }
+    b->state = SERVED;
+    b->why = NULL;
+    give_key(bs, b, choose_key(bs, b));
+    sync_need(a->sync, b->port);
+    declare(a, b->port, b->tunnel_key);
+    log_info("agent", "port of interface %s is up number=%u key=%u", b->ifname, b->port_no,
+             b->tunnel_key);
+    return true;
+}
+
+static void removal_fn(void *worker, void *aux)
+{
+    struct removal *r = aux;
+    struct agent *a = r->agent;
+
+    worker_remove_port(worker, r->binding->port, r->binding->port_no);
+    if (!__atomic_sub_fetch(&r->binding->n_leaving, 1, __ATOMIC_ACQ_REL))
+        inbox_wake(&a->control); /* the binding may be gone by now */
+}
+
+/* The port map has lost it already. */
+static void remove_flows(struct bindings *bs, struct binding *b)
+{
+    struct agent *a = bs->agent;
+
+    if (!b->removals)
+        b->removals = NEW_ARRAY(a->n_workers, struct removal);
+    __atomic_store_n(&b->n_leaving, (int)a->n_workers, __ATOMIC_RELEASE);
+    for (unsigned i = 0; i < a->n_workers; i++) {
+        struct removal *r = &b->removals[i];
+        *r = (struct removal){.binding = b, .agent = a, .call = {.fn = removal_fn, .aux = r}};
+        inbox_call(worker_inbox(a->workers[i]), &r->call);
+    }
+}
+
+static void leave(struct bindings *bs, struct binding *b)
+{
+    log_info("agent", "port of interface %s is down: %s", b->ifname, b->why);
+    b->state = LEAVING;
+    __atomic_store_n(&b->n_leaving, -1, __ATOMIC_RELEASE);
+    take_key_back(bs, b);
+    declare(bs->agent, b->port, 0);
+}
+
+static void finish_leaving(struct bindings *bs, struct binding *b)
+{
+    dp_port_del(bs->agent->opts.dp, b->port_no, NULL);
+    restore_mtu(b);
+    b->state = IDLE;
+    b->port_no = 0;
+}
+
+static void publish(struct bindings *bs, const struct tag_change *changed, size_t n_changed)
+{
+    struct agent *a = bs->agent;
+    struct portmap_entry *entries = NEW_ARRAY(HASH_COUNT(bs->all), struct portmap_entry);
+    struct binding *b;
+    size_t n = 0;
+
+    for (b = bs->all; b; b = b->hh.next)
+        if (b->state == SERVED)
+            entries[n++] = (struct portmap_entry){.port = b->port, .port_no = b->port_no};
+    struct portmap *old = a->ports;
+    rcu_assign_pointer(a->ports, portmap_new(entries, n));
+    portmap_free_later(old);
+    free(entries);
+    agent_announce(a, changed, n_changed);
+    for (b = bs->all; b; b = b->hh.next)
+        if (b->state == LEAVING && __atomic_load_n(&b->n_leaving, __ATOMIC_ACQUIRE) < 0)
+            remove_flows(bs, b);
+}
+
+/* One step of one binding; true when the port map changes. */
+static bool step(struct bindings *bs, struct binding *b)
+{
+    const char *lost = missing_leg(bs, b);
+
+    switch (b->state) {
+    case SERVED:
+        if (!lost && strcmp(b->ifname, b->wanted_ifname))
+            lost = "bound elsewhere";
+        if (!lost && !b->why) {
+            set_mtu(bs, b);
+            return false;
+        }
+        b->why = lost ? lost : b->why;
+        leave(bs, b);
+        return true;
+    case LEAVING:
+        if (__atomic_load_n(&b->n_leaving, __ATOMIC_ACQUIRE))
+            return false;
+        finish_leaving(bs, b);
+        break;
+    case IDLE:
+        break;
+    }
+    b->why = lost;
+    if (!lost)
+        return serve(bs, b);
+    if (!b->wanted)
+        forget(bs, b);
+    return false;
+}
+
+uint64_t bindings_run(struct bindings *bs, uint64_t now)
+{
+    struct binding *b, *next;
+    struct tag_change *changed;
+    size_t n = 0;
+
+    if (bs->failed && now >= bs->retry_ns)
+        bs->dirty = true;
+    for (b = bs->all; b && !bs->dirty; b = b->hh.next)
+        bs->dirty = (b->state == LEAVING && !__atomic_load_n(&b->n_leaving, __ATOMIC_ACQUIRE)) ||
+                    (b->state == SERVED && !b->mtu_seen_to && !bs->agent->opts.keep_mtu);
+    if (!bs->dirty)
+        return bs->failed ? bs->retry_ns : UINT64_MAX;
+    bs->dirty = bs->failed = false;
+    changed = NEW_ARRAY(HASH_COUNT(bs->all), struct tag_change);
+    HASH_ITER (hh, bs->all, b, next) {
+        tag_t tag = tag_object(b->port);
+        if (step(bs, b))
+            changed[n++].tag = tag;
+    }
+    if (n)
+        publish(bs, changed, n);
+    free(changed);
+    bs->retry_ns = now + RETRY_NS;
+    return bs->failed ? bs->retry_ns : UINT64_MAX;
+}
+
+bool bindings_settled(const struct bindings *bs)
+{
+    return bs->known && !bs->dirty;
+}
+
+static int by_id(struct binding *a, struct binding *b)
+{
+    return memcmp(&a->id, &b->id, sizeof a->id);
+}
+
+int bindings_each(struct bindings *bs, agent_port_fn *fn, void *aux)
+{
+    struct binding *b;
+    int rc = 0;
+
+    HASH_SORT(bs->all, by_id);
+    for (b = bs->all; b && !rc; b = b->hh.next) {
+        struct agent_port p = {.id = b->id,
+                               .port = b->port,
+                               .ifname = b->wanted_ifname,
+                               .port_no = b->state == SERVED ? b->port_no : 0,
+                               .tunnel_key = b->state == SERVED ? b->tunnel_key : 0,
+                               .state = b->state == SERVED    ? "active"
+                                        : b->state == LEAVING ? "leaving"
+                                        : b->why              ? b->why
+                                                              : "waiting"};
+        rc = fn(&p, aux);
+    }
+    return rc;
+}
+
+struct sweep {
+    struct bindings *bs;
+    uint32_t *nos;
+    size_t n;
+};
+
+static int find_unwanted(const struct dp_port *p, void *aux)
+{
+    struct sweep *s = aux;
+    struct binding *b;
+
+    for (b = s->bs->all; b; b = b->hh.next)
+        if (b->state != IDLE && b->port_no == p->port_no)
+            return 0;
+    s->nos = mem_resize(s->nos, (s->n + 1) * sizeof *s->nos);
+    s->nos[s->n++] = p->port_no;
+    return 0;
+}
+
+void bindings_sweep(struct bindings *bs)
+{
+    struct sweep s = {.bs = bs};
+
+    dp_port_each(bs->agent->opts.dp, find_unwanted, &s);
+    for (size_t i = 0; i < s.n; i++)
+        dp_port_del(bs->agent->opts.dp, s.nos[i], NULL);
+    free(s.nos);
+}

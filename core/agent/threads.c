@@ -1,0 +1,138 @@
+#include "agent/threads.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#define SLEEP_MAX_NS NSEC_PER_SEC
+
+struct thread {
+    struct agent_threads *all;
+    unsigned worker; /* not the topology's */
+    bool started;
+    pthread_t id;
+};
+
+struct agent_threads {
+    struct agent *agent;
+    uint64_t spin_ns;
+    int stop; /* atomic */
+    struct thread topology, *workers;
+};
+
+static bool stopping(const struct thread *t)
+{
+    return __atomic_load_n(&t->all->stop, __ATOMIC_ACQUIRE);
+}
+
+/* Until 'fd' or the inbox has something, or 'next'. */
+static void rest(struct inbox *in, int fd, uint64_t now, uint64_t next)
+{
+    uint64_t ns = next > now ? MIN(next - now, SLEEP_MAX_NS) : 0;
+    struct timespec ts = {.tv_sec = (time_t)(ns / NSEC_PER_SEC),
+                          .tv_nsec = (long)(ns % NSEC_PER_SEC)};
+    struct pollfd p[] = {{.fd = in->fd, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+
+    if (!inbox_sleep(in))
+        return;
+    rcu_thread_offline();
+    ppoll(p, 2, &ts, NULL);
+    rcu_thread_online();
+    inbox_awake(in);
+}
+
+static void *run_topology(void *aux)
+{
+    struct thread *t = aux;
+    struct agent *a = t->all->agent;
+
+    rcu_register_thread();
+    while (!stopping(t)) {
+        uint64_t now = agent_now(a), next = agent_run_topology(a, now);
+        if (next > now)
+            rest(agent_topology_inbox(a), agent_topology_fd(a), now, next);
+    }
+    rcu_unregister_thread();
+    return NULL;
+}
+
+static void *run_worker(void *aux)
+{
+    struct thread *t = aux;
+    struct agent *a = t->all->agent;
+    const struct worker_counters *c = worker_counters(agent_worker(a, t->worker));
+    uint64_t upcalls = 0, busy_until = 0;
+
+    rcu_register_thread();
+    while (!stopping(t)) {
+        uint64_t now = agent_now(a), next = agent_run_worker(a, t->worker, now);
+        if (c->upcalls != upcalls) {
+            upcalls = c->upcalls;
+            busy_until = agent_now(a) + t->all->spin_ns;
+        }
+        if (next > now && now >= busy_until)
+            rest(agent_worker_inbox(a, t->worker), agent_worker_fd(a, t->worker), now, next);
+    }
+    rcu_unregister_thread();
+    return NULL;
+}
+
+static int start(struct thread *t, void *(*fn)(void *), const char *name)
+{
+    int rc = -pthread_create(&t->id, NULL, fn, t);
+
+    t->started = !rc;
+    if (!rc)
+        pthread_setname_np(t->id, name);
+    return rc;
+}
+
+int agent_threads_start(struct agent *a, uint64_t spin_ns, struct agent_threads **out,
+                        struct error *e)
+{
+    struct agent_threads *t = NEW(struct agent_threads);
+    unsigned n = agent_n_workers(a);
+    char name[16];
+
+    t->agent = a;
+    t->spin_ns = spin_ns ? spin_ns : 50 * NSEC_PER_USEC;
+    t->workers = NEW_ARRAY(n, struct thread);
+    t->topology.all = t;
+    int rc = start(&t->topology, run_topology, "mn-topology");
+    for (unsigned i = 0; i < n && !rc; i++) {
+        t->workers[i] = (struct thread){.all = t, .worker = i};
+        snprintf(name, sizeof name, "mn-worker-%u", i % 1000);
+        rc = start(&t->workers[i], run_worker, name);
+    }
+    if (rc) {
+        agent_threads_stop(t);
+        return error_set(e, rc, "agent", NULL, "cannot start a thread");
+    }
+    *out = t;
+    return 0;
+}
+
+void agent_threads_stop(struct agent_threads *t)
+{
+    if (!t)
+        return;
+    __atomic_store_n(&t->stop, 1, __ATOMIC_RELEASE);
+    rcu_thread_offline(); /* they may wait for a grace period on their way out */
+    if (t->topology.started) {
+        inbox_wake(agent_topology_inbox(t->agent));
+        pthread_join(t->topology.id, NULL);
+    }
+    for (unsigned i = 0; i < agent_n_workers(t->agent); i++) {
+        if (!t->workers[i].started)
+            continue;
+        inbox_wake(agent_worker_inbox(t->agent, i));
+        pthread_join(t->workers[i].id, NULL);
+    }
+    rcu_thread_online();
+    free(t->workers);
+    free(t);
+}
