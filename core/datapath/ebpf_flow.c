@@ -163,7 +163,7 @@ static int delete_one(struct ebpf_dp *d, const struct dp_flow *flow, struct dp_f
     if (ebpf_key_from(&key, &mask, &k, &bits, &wide))
         return -ENOENT;
     pthread_mutex_lock(&d->lock);
-    int n = ebpf_mask_find(d, &mask);
+    int n = ebpf_mask_find(d, &mask, wide);
     pthread_mutex_unlock(&d->lock);
     if (n < 0)
         return -ENOENT;

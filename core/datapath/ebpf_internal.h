@@ -187,7 +187,7 @@ int ebpf_flows_adopt(struct ebpf_dp *d);
 int ebpf_flows_mark_tunnels(struct ebpf_dp *d, bool *used);
 
 /* ebpf_mask.c; the lock is held.  A mask's number, or -1; -ENOTSUP when there are too many. */
-int ebpf_mask_find(struct ebpf_dp *d, const struct flow_key *name);
+int ebpf_mask_find(struct ebpf_dp *d, const struct flow_key *name, bool wide);
 int ebpf_mask_use(struct ebpf_dp *d, const struct flow_key *name, const union fp_key *bits,
                   bool wide);
 void ebpf_mask_release(struct ebpf_dp *d, int n);

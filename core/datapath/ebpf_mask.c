@@ -43,10 +43,13 @@ static void publish(struct ebpf_dp *d)
     __atomic_store_n(&sh->active, next, __ATOMIC_RELEASE);
 }
 
-static int find(struct ebpf_dp *d, const struct flow_key *name)
+/* One mask of the agent's may be two here: the ethertype in the key decides whether a flow under it
+ * is wide. */
+int ebpf_mask_find(struct ebpf_dp *d, const struct flow_key *name, bool wide)
 {
     for (int i = 0; i < FP_MAX_MASKS; i++)
-        if (d->mask[i].n_flows && !memcmp(d->shared->names[i], name, sizeof *name))
+        if (d->mask[i].n_flows && d->shared->masks[i].wide == wide &&
+            !memcmp(d->shared->names[i], name, sizeof *name))
             return i;
     return -1;
 }
@@ -64,15 +67,10 @@ static int find_free(struct ebpf_dp *d)
     return -1;
 }
 
-int ebpf_mask_find(struct ebpf_dp *d, const struct flow_key *name)
-{
-    return find(d, name);
-}
-
 int ebpf_mask_use(struct ebpf_dp *d, const struct flow_key *name, const union fp_key *bits,
                   bool wide)
 {
-    int n = find(d, name);
+    int n = ebpf_mask_find(d, name, wide);
 
     if (n < 0) {
         n = find_free(d);

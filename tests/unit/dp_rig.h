@@ -498,16 +498,23 @@ static inline struct flow_key rig_key(const struct rig *r, unsigned i, const str
     return k;
 }
 
-/* Every test runs once for each datapath that can run here; the state is its name. */
+/* Every test runs once for each datapath that can run here; the state is its name.  MN_FILTER picks
+ * tests by pattern, MN_DATAPATH one datapath. */
 static inline int rig_main(const char *group, const struct CMUnitTest *tests, size_t n)
 {
     const char *types[] = {"memory", "ebpf"};
+    const char *filter = getenv("MN_FILTER"), *only = getenv("MN_DATAPATH");
     int failed = 0;
 
+    cmocka_set_test_filter(filter);
     for (unsigned t = 0; t < ARRAY_SIZE(types); t++) {
         struct CMUnitTest *copy = NEW_ARRAY(n, struct CMUnitTest);
         char name[64];
 
+        if (only && strcmp(only, types[t])) {
+            free(copy);
+            continue;
+        }
         if (strcmp(types[t], "memory") && geteuid()) {
             printf("%s skipped: needs root\n", types[t]);
             free(copy);
