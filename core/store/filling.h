@@ -48,6 +48,8 @@ int store_setup(struct store *s, const struct store_ops *ops, const struct store
                 struct error *e);
 void store_teardown(struct store *s); /* frees 's' too */
 
+int store_check_path(const char *path, struct error *e); /* 0 or -EINVAL */
+
 /* "/a/b" -> 2, "/a" -> 1, the size of the parent's path ("/" has no parent: 0). */
 size_t store_parent_size(const char *path);
 /* The last part of 'path'; empty for "/". */

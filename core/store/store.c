@@ -3,7 +3,8 @@
 
 #include "store/filling.h"
 
-static const struct store_ops *const fillings[] = {&store_sqlite_ops, &store_memory_ops};
+static const struct store_ops *const fillings[] = {&store_zookeeper_ops, &store_sqlite_ops,
+                                                   &store_memory_ops};
 
 int store_setup(struct store *s, const struct store_ops *ops, const struct store_options *opts,
                 struct error *e)
@@ -83,7 +84,7 @@ static bool is_dots(const char *part, size_t size)
     return (size == 1 && part[0] == '.') || (size == 2 && part[0] == '.' && part[1] == '.');
 }
 
-static int check_path(const char *path, struct error *e)
+int store_check_path(const char *path, struct error *e)
 {
     const char *part = path + 1;
 
@@ -116,7 +117,7 @@ static int check_path(const char *path, struct error *e)
 static int check_paths(const char *const *paths, size_t n, struct error *e)
 {
     for (size_t i = 0; i < n; i++) {
-        int rc = check_path(paths[i], e);
+        int rc = store_check_path(paths[i], e);
 
         if (rc)
             return rc;
@@ -165,7 +166,7 @@ int store_get(struct store *s, const char *path, struct store_value *out, struct
 
 int store_exists(struct store *s, const char *path)
 {
-    int rc = check_path(path, NULL);
+    int rc = store_check_path(path, NULL);
 
     return rc ? rc : s->ops->exists(s, path);
 }
@@ -230,7 +231,7 @@ static int check_op(const struct store_op *op, struct error *e)
                      : op->type == STORE_PUT  ? STORE_PARENTS
                                               : 0;
     bool versioned = op->type == STORE_SET || op->type == STORE_DELETE || op->type == STORE_CHECK;
-    int rc = check_path(op->path, e);
+    int rc = store_check_path(op->path, e);
 
     if (rc)
         return rc;
@@ -335,7 +336,7 @@ int store_delete(struct store *s, const char *path, int64_t version, struct erro
 
 int store_watch(struct store *s, const char *path, unsigned kinds, uint64_t tag, struct error *e)
 {
-    int rc = check_path(path, e);
+    int rc = store_check_path(path, e);
 
     if (rc)
         return rc;

@@ -236,6 +236,15 @@ unsigned watches_kinds(struct watches *w, const char *path)
     return kinds;
 }
 
+unsigned watches_pending(struct watches *w, const char *path)
+{
+    pthread_mutex_lock(&w->lock);
+    struct watch *i = find(w, path);
+    unsigned pending = i ? i->pending : 0;
+    pthread_mutex_unlock(&w->lock);
+    return pending;
+}
+
 size_t watches_memory(struct watches *w)
 {
     pthread_mutex_lock(&w->lock);

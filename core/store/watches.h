@@ -49,6 +49,7 @@ void watches_connection(struct watches *w, enum store_event_type type);
 int watches_next(struct watches *w, struct store_event *ev);
 /* What is watched at 'path' (0: nothing). */
 unsigned watches_kinds(struct watches *w, const char *path);
+unsigned watches_pending(struct watches *w, const char *path); /* kinds whose event waits */
 size_t watches_memory(struct watches *w);
 
 #endif

@@ -1,0 +1,189 @@
+/* Real ZooKeeper servers for tests: on loopback, on free ports, in a folder that goes away with
+ * them.  They die with the test, whatever ends it. */
+#ifndef MN_TEST_STORE_ZK_H
+#define MN_TEST_STORE_ZK_H
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "store_test.h"
+
+#define ZK_JAR     "/usr/share/java/zookeeper.jar"
+#define ZK_SLF4J   "/usr/share/java/slf4j-simple.jar"
+#define ZK_SERVERS 3
+
+struct zk_server {
+    int port, peer_port, vote_port;
+    pid_t pid; /* 0: not running */
+};
+
+struct zk_ensemble {
+    int n; /* 1 or 3 */
+    char folder[64];
+    struct zk_server servers[ZK_SERVERS];
+};
+
+/* Why there can be none, or null. */
+static inline const char *zk_missing(void)
+{
+    if (access(ZK_JAR, R_OK) || access(ZK_SLF4J, R_OK))
+        return "no " ZK_JAR " (Debian package zookeeper)";
+    return access("/usr/bin/java", X_OK) ? "no /usr/bin/java" : NULL;
+}
+
+static inline int zk_socket(int port)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t)port),
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (connect(fd, (struct sockaddr *)&a, sizeof a)) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static inline int zk_free_port(void)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, size), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &size), 0);
+    close(fd);
+    return ntohs(a.sin_port);
+}
+
+/* What the server says of itself: "standalone", "leader", "follower", or "" when it doesn't. */
+static inline const char *zk_mode(const struct zk_server *s)
+{
+    static const char *const modes[] = {"standalone", "leader", "follower"};
+    char reply[4096];
+    size_t size = 0;
+    ssize_t n;
+    int fd = s->pid ? zk_socket(s->port) : -1;
+
+    if (fd < 0)
+        return "";
+    if (write(fd, "srvr", 4) == 4)
+        while (size < sizeof reply - 1 && (n = read(fd, reply + size, sizeof reply - 1 - size)) > 0)
+            size += (size_t)n;
+    close(fd);
+    reply[size] = '\0';
+    const char *mode = strstr(reply, "Mode: ");
+    for (size_t i = 0; mode && i < ARRAY_SIZE(modes); i++)
+        if (!strncmp(mode + 6, modes[i], strlen(modes[i])))
+            return modes[i];
+    return "";
+}
+
+static inline void zk_configure(struct zk_ensemble *z, int i)
+{
+    char path[128];
+
+    snprintf(path, sizeof path, "%s/%d", z->folder, i);
+    assert_int_equal(mkdir(path, 0755), 0);
+    snprintf(path, sizeof path, "%s/%d/myid", z->folder, i);
+    FILE *f = fopen(path, "w");
+    fprintf(f, "%d\n", i + 1);
+    fclose(f);
+    snprintf(path, sizeof path, "%s/%d/zoo.cfg", z->folder, i);
+    f = fopen(path, "w");
+    fprintf(f,
+            "tickTime=%d\ninitLimit=20\nsyncLimit=10\ndataDir=%s/%d\nclientPort=%d\n"
+            "clientPortAddress=127.0.0.1\n4lw.commands.whitelist=*\nadmin.enableServer=false\n"
+            "minSessionTimeout=1000\nmaxSessionTimeout=60000\nmaxClientCnxns=0\n",
+            z->n > 1 ? 500 : 1000, z->folder, i, z->servers[i].port);
+    for (int k = 0; z->n > 1 && k < z->n; k++)
+        fprintf(f, "server.%d=127.0.0.1:%d:%d\n", k + 1, z->servers[k].peer_port,
+                z->servers[k].vote_port);
+    fclose(f);
+}
+
+static inline void zk_start(struct zk_ensemble *z, int i)
+{
+    char config[128], log[128];
+
+    snprintf(config, sizeof config, "%s/%d/zoo.cfg", z->folder, i);
+    snprintf(log, sizeof log, "%s/%d.log", z->folder, i);
+    int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    pid_t parent = getpid(), pid = fork();
+    if (!pid) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+            _exit(1);
+        dup2(fd, 1);
+        dup2(fd, 2);
+        execl("/usr/bin/java", "java", "-Xms64m", "-Xmx512m", "-XX:+UseSerialGC",
+              "-XX:TieredStopAtLevel=1", "-cp", ZK_JAR ":" ZK_SLF4J, "-Dzookeeper.forceSync=no",
+              "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+              "org.apache.zookeeper.server.quorum.QuorumPeerMain", config, NULL);
+        _exit(1);
+    }
+    close(fd);
+    z->servers[i].pid = pid;
+}
+
+static inline void zk_kill(struct zk_ensemble *z, int i)
+{
+    if (z->servers[i].pid)
+        kill_hard(z->servers[i].pid);
+    z->servers[i].pid = 0;
+}
+
+static inline int zk_leader(const struct zk_ensemble *z)
+{
+    for (int i = 0; i < z->n; i++)
+        if (!strcmp(zk_mode(&z->servers[i]), z->n > 1 ? "leader" : "standalone"))
+            return i;
+    return -1;
+}
+
+static inline void zk_await(struct zk_ensemble *z)
+{
+    await(zk_leader(z) >= 0);
+    for (int i = 0; i < z->n; i++)
+        if (z->servers[i].pid)
+            await(zk_mode(&z->servers[i])[0]);
+}
+
+static inline void zk_begin(struct zk_ensemble *z, int n)
+{
+    *z = (struct zk_ensemble){.n = n, .folder = "/tmp/mn-zk-XXXXXX"};
+    assert_non_null(mkdtemp(z->folder));
+    for (int i = 0; i < n; i++)
+        z->servers[i] = (struct zk_server){zk_free_port(), zk_free_port(), zk_free_port(), 0};
+    for (int i = 0; i < n; i++) {
+        zk_configure(z, i);
+        zk_start(z, i);
+    }
+    zk_await(z);
+}
+
+static inline void zk_end(struct zk_ensemble *z)
+{
+    char command[128];
+
+    for (int i = 0; i < z->n; i++)
+        zk_kill(z, i);
+    snprintf(command, sizeof command, "rm -rf %s", z->folder);
+    assert_int_equal(system(command), 0);
+}
+
+static inline void zk_url(const struct zk_ensemble *z, const char *root, char *url, size_t size)
+{
+    int n = snprintf(url, size, "zk://");
+
+    for (int i = 0; i < z->n; i++)
+        n +=
+            snprintf(url + n, size - (size_t)n, "%s127.0.0.1:%d", i ? "," : "", z->servers[i].port);
+    snprintf(url + n, size - (size_t)n, "%s", root);
+}
+
+#endif
