@@ -203,6 +203,8 @@ int plan_delete(struct plan *p, enum schema_type_id type, const struct uuid *id)
     struct below b = {0};
     int rc = plan_load(p, type, id, &o);
 
+    if (rc == -EBADMSG)
+        rc = plan_load_broken(p, type, id, &o);
     if (!rc)
         rc = check_pins(p, o);
     if (!rc)

@@ -208,6 +208,8 @@ struct plan {
 #define object_type(o) ((enum schema_type_id)(o)->key.type)
 
 int plan_load(struct plan *p, enum schema_type_id type, const struct uuid *id, struct object **out);
+int plan_load_broken(struct plan *p, enum schema_type_id type, const struct uuid *id,
+                     struct object **out);
 int plan_create(struct plan *p, enum schema_type_id type, const struct uuid *id, json_t *attrs,
                 int64_t position, struct object **out); /* takes 'attrs' */
 int plan_update(struct plan *p, const struct op *op);

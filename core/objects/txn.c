@@ -2,8 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-
-#include "base/log.h"
+#include <time.h>
 
 enum { ATTEMPTS = 10 };
 
@@ -197,6 +196,8 @@ static int run_delete(struct plan *p, const struct op *op)
 
     if (rc == -ENOENT && op->if_exists)
         return 0;
+    if (rc == -EBADMSG)
+        rc = plan_load_broken(p, op->type, &op->id, &o);
     if (rc)
         return rc;
     if (op->rev != STORE_ANY && op->rev != o->rev)
@@ -289,6 +290,21 @@ static int attempt(struct objects_txn *t, bool careful, const struct op **big, s
     return rc;
 }
 
+/* Writers that met once would meet again if they came back in step. */
+static void back_off(unsigned tries)
+{
+    struct uuid r;
+    uint32_t us;
+
+    if (tries < 2)
+        return;
+    uuid_random(&r);
+    memcpy(&us, r.b, sizeof us);
+    us %= 500u << MIN(tries, 7u);
+    const struct timespec wait = {.tv_nsec = (long)us * 1000};
+    nanosleep(&wait, NULL);
+}
+
 static int too_big(struct error *e)
 {
     int rc = error_set(e, -E2BIG, NULL, NULL, "the transaction is too big for one commit");
@@ -307,7 +323,7 @@ int objects_commit(struct objects_txn *t, struct error *e)
         rc = attempt(t, tries > 0, &big, e);
         if (rc == -EAGAIN) {
             t->db->stats.conflicts++;
-            tries++;
+            back_off(++tries);
         }
         if ((rc == -EFBIG || rc == -E2BIG) && big && drains++ < ATTEMPTS) {
             rc = plan_refuses(t->db, big->type, &big->id, e);
