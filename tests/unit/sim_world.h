@@ -23,8 +23,6 @@
 #include "topology/tables.h"
 #include "values.h"
 
-enum { MAX_DEVS = 48, MAX_PORTS = 300, MAX_OWN = 280 };
-
 struct prt {
     const char *name;
     struct dev *dev;
@@ -44,7 +42,7 @@ struct dev {
     enum topo_kind kind;
     struct world *w;
     bool down, unloaded, missing;
-    struct prt *ports[MAX_OWN];
+    struct prt **ports;
     unsigned n_ports;
     struct topo_route routes[40];
     unsigned n_routes;
@@ -60,9 +58,9 @@ struct world {
     struct topo *topo;
     struct arena arena;
     uint64_t now;
-    struct dev devs[MAX_DEVS];
+    struct dev **devs;
     unsigned n_devs;
-    struct prt prts[MAX_PORTS];
+    struct prt **prts;
     unsigned n_prts;
     topo_ref local;
     struct sim_input in;
@@ -93,15 +91,23 @@ static inline void world_free(struct world *w)
 {
     topo_free(w->topo);
     arena_free(&w->arena);
+    for (unsigned i = 0; i < w->n_prts; i++)
+        free(w->prts[i]);
+    for (unsigned i = 0; i < w->n_devs; i++) {
+        free(w->devs[i]->ports);
+        free(w->devs[i]);
+    }
+    free(w->prts);
+    free(w->devs);
 }
 
 static inline struct dev *device(struct world *w, enum topo_kind kind, const char *name)
 {
     struct uuid id = uuid_of(name);
-    struct dev *d = &w->devs[w->n_devs++];
+    struct dev *d = NEW(struct dev);
 
-    if (w->n_devs > MAX_DEVS)
-        abort();
+    w->devs = mem_resize(w->devs, (w->n_devs + 1) * sizeof *w->devs);
+    w->devs[w->n_devs++] = d;
     *d = (struct dev){.name = name, .kind = kind, .w = w};
     d->ref = topo_intern(w->topo, kind, &id);
     if (kind == TOPO_BRIDGE)
@@ -126,14 +132,15 @@ static inline struct prt *port(struct dev *d, const char *name)
 {
     struct uuid id = uuid_of(name);
     struct world *w = d->w;
-    struct prt *p = &w->prts[w->n_prts++];
+    struct prt *p = NEW(struct prt);
 
-    if (w->n_prts > MAX_PORTS || d->n_ports == MAX_OWN)
-        abort();
+    w->prts = mem_resize(w->prts, (w->n_prts + 1) * sizeof *w->prts);
+    w->prts[w->n_prts++] = p;
+    d->ports = mem_resize(d->ports, (d->n_ports + 1) * sizeof(struct prt *));
+    d->ports[d->n_ports++] = p;
     *p = (struct prt){.name = name, .dev = d};
     p->mac = (struct mac){{2, 0xc0, 0, 0, (uint8_t)(w->n_prts >> 8), (uint8_t)w->n_prts}};
     p->ref = topo_intern(w->topo, TOPO_PORT, &id);
-    d->ports[d->n_ports++] = p;
     return p;
 }
 
@@ -303,12 +310,12 @@ static inline void publish_missing(struct world *w, enum topo_kind kind, const c
 static inline void publish(struct world *w)
 {
     for (unsigned i = 0; i < w->n_prts; i++)
-        publish_port(w, &w->prts[i]);
+        publish_port(w, w->prts[i]);
     for (unsigned i = 0; i < w->n_devs; i++) {
-        if (w->devs[i].kind == TOPO_BRIDGE)
-            publish_bridge(w, &w->devs[i]);
+        if (w->devs[i]->kind == TOPO_BRIDGE)
+            publish_bridge(w, w->devs[i]);
         else
-            publish_router(w, &w->devs[i]);
+            publish_router(w, w->devs[i]);
     }
 }
 
@@ -369,19 +376,19 @@ static inline struct flow_key alter(const struct flow_key *key, const struct flo
 }
 
 /* Do packets that agree under the result's mask get the same treatment? */
-static inline bool mask_holds(const struct world *w)
+static inline bool mask_holds(const struct world *w, unsigned tries)
 {
     struct arena arena;
     struct sim_input in = w->in;
     struct sim_result res;
-    unsigned seed = 1;
+    unsigned seed = 1 + w->key.tp_dst;
     bool holds = true;
 
     if (w->res.no_flow || w->res.verdict == SIM_ANSWERED || w->res.verdict == SIM_NEED)
         return true;
     arena_init(&arena, 1 << 16);
     in.want_trail = false;
-    for (unsigned i = 0; holds && i < 32; i++) {
+    for (unsigned i = 0; holds && i < tries; i++) {
         struct flow_key k = alter(&w->key, &w->res.mask, &seed);
         in.key = &k;
         sim_run(&in, &arena, &res);
