@@ -108,7 +108,7 @@ static bool simulate_key(struct worker *w, uint32_t id, struct flow_key *key, st
                          struct sim_result *r)
 {
     struct sim_input in = {
-        .topo = w->host->topo, .now_ns = w->now, .local_host = w->host->local_host};
+        .topo = w->host->topo, .now_ns = w->now};
     uint8_t *frame = arena_alloc(&w->batch.arena, AGAIN_FRAME);
 
     ft_key(w->ft, id, key, mask);

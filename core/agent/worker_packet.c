@@ -196,7 +196,6 @@ void worker_packet(struct worker *w, const struct dp_upcall *up, const struct pa
 {
     struct sim_input in = {.topo = w->host->topo,
                            .now_ns = w->now,
-                           .local_host = w->host->local_host,
                            .packet = up->packet,
                            .size = up->size};
     struct packet_layers layers;

@@ -159,7 +159,7 @@ static void flood_exterior(struct run *r, const struct topo_bridge *b, const str
         if (in && b->exterior[i] == in->obj.self)
             continue;
         const struct topo_port *p = peek_port(r, b->exterior[i]);
-        if (p && p->admin_up && port_usable(r, p) && flood_reaches(b, in, p->vlan, vid))
+        if (p && p->admin_up && p->active && flood_reaches(b, in, p->vlan, vid))
             branch(r, b, in, p);
     }
 }

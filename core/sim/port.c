@@ -2,11 +2,6 @@
 #include "sim/filter.h"
 #include "sim/mask.h"
 
-bool port_usable(const struct run *r, const struct topo_port *p)
-{
-    return p->active || (p->host && p->host == r->in->local_host);
-}
-
 /* Administratively down, or refused by a filter: router ports tell the sender, bridge ports don't.
  */
 static void refuse(struct run *r, const struct topo_port *p, enum sim_reason reason, bool tell)
@@ -71,7 +66,7 @@ void port_ingress(struct run *r, topo_ref ref)
 static void emit(struct run *r, const struct topo_port *p)
 {
     if (topo_port_exterior(p)) {
-        if (port_usable(r, p))
+        if (p->active)
             out_port(r, p);
         else
             drop(r, SIM_PORT_INACTIVE, &p->obj);

@@ -14,7 +14,7 @@ static bool usable(const struct topo_route *route, void *aux)
     p = peek_port(r, route->port);
     if (!p || !p->admin_up)
         return false;
-    return topo_port_exterior(p) ? port_usable(r, p) : p->peer != 0;
+    return topo_port_exterior(p) ? p->active : p->peer != 0;
 }
 
 /* Rendezvous hashing: every host that has the same routes picks the same one, both directions of a

@@ -125,8 +125,6 @@ void port_egress_loaded(struct run *r, const struct topo_port *p);
 /* What a router port says about the packet it got leaves even when the port is down: its state may
  * be what is being told. */
 void port_answer(struct run *r, const struct topo_port *p);
-/* Exterior: does somebody serve it? */
-bool port_usable(const struct run *r, const struct topo_port *p);
 bool push_vlan(struct run *r, const struct topo_obj *by, uint16_t vid);
 bool pop_vlan(struct run *r, const struct topo_obj *by);
 

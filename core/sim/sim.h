@@ -144,7 +144,6 @@ struct sim_input {
     const struct topo *topo;
     uint64_t now_ns;
     topo_ref port; /* exterior port it came in by */
-    topo_ref local_host;
     const uint8_t *packet;
     uint32_t size;
     const struct flow_key *key; /* parsed from 'packet' (packet_parse), in_port set */

@@ -176,12 +176,15 @@ static void test_remote_ports(void **state)
     mac_behind(s.b, 0, MAC_B);
     s.b->host = "host2";
     s.b->inactive = true;
-    s.c->inactive = true;
     publish(w);
     send_key(w, "a", &k);
     expect_drop(w, SIM_PORT_INACTIVE, "b");
     send_key(w, "a", &all);
     expect_out(w, "c");
+    s.c->inactive = true; /* here or elsewhere makes no difference */
+    publish(w);
+    send_key(w, "a", &all);
+    expect_drop(w, SIM_FLOOD_EMPTY, "br");
     s.b->inactive = false;
     publish(w);
     send_key(w, "a", &k);

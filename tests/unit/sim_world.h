@@ -62,7 +62,6 @@ struct world {
     unsigned n_devs;
     struct prt **prts;
     unsigned n_prts;
-    topo_ref local;
     struct sim_input in;
     struct sim_result res;
     struct flow_key key;
@@ -84,7 +83,7 @@ static inline void world_init(struct world *w)
 
     *w = (struct world){.topo = topo_new(), .now = 1000000000ull};
     arena_init(&w->arena, 1 << 16);
-    w->local = topo_intern(w->topo, TOPO_HOST, &host);
+    topo_intern(w->topo, TOPO_HOST, &host);
 }
 
 static inline void world_free(struct world *w)
@@ -411,7 +410,6 @@ static inline void world_run(struct world *w, const char *port_name, const uint8
     w->in.topo = w->topo;
     w->in.now_ns = w->now;
     w->in.port = ref_of(w, port_name);
-    w->in.local_host = w->local;
     w->in.packet = p;
     w->in.size = (uint32_t)size;
     w->in.key = &w->key;
