@@ -43,13 +43,11 @@ static void bridge_learn(struct run *r, const struct topo_bridge *b, const struc
     add_tag(r, tag_bridge_mac(b->obj.self, vlan, src));
 }
 
-/* Where the MAC was last seen: by this very run (an answer goes back to who asked), in the shared
- * table, in the configuration. */
+/* Where the MAC was last seen: by this very run (an answer goes back to who asked), or by any. */
 static topo_ref port_of_mac(struct run *r, const struct topo_bridge *b, uint16_t vlan,
                             const struct mac *mac)
 {
     const struct sim_result *res = r->res;
-    topo_ref port;
 
     for (uint32_t i = res->n_learns; i-- > 0;) {
         const struct sim_learn *l = &res->learns[i];
@@ -57,12 +55,7 @@ static topo_ref port_of_mac(struct run *r, const struct topo_bridge *b, uint16_t
             mac_equal(&l->mac, mac))
             return l->port;
     }
-    port = topo_mac_lookup(b->macs, vlan, mac);
-    for (uint32_t i = 0; !port && i < b->n_seeds; i++) {
-        if (b->seeds[i].port && mac_equal(&b->seeds[i].mac, mac))
-            port = b->seeds[i].port;
-    }
-    return port;
+    return topo_mac_lookup(b->macs, vlan, mac);
 }
 
 /* One branch to one port: tags are put on and taken off as the two ports' VLANs want it. */
@@ -107,13 +100,13 @@ static void unicast(struct run *r, const struct topo_bridge *b, const struct top
     const struct topo_link *link = link_of_mac(b, dst);
     topo_ref to = link ? link->port : 0;
 
+    add_tag(r, tag_bridge_mac(b->obj.self, vlan, dst));
     if (!link) {
         if (unlikely(mac_equal(dst, HP(r, eth_src)))) {
             drop_brief(r, SIM_HAIRPIN, &in->obj);
             return;
         }
         to = port_of_mac(r, b, vlan, dst);
-        add_tag(r, tag_bridge_mac(b->obj.self, vlan, dst));
     }
     if (!to) {
         TRAIL_OBJ(r, &b->obj, "destination MAC unknown");

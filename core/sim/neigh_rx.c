@@ -25,13 +25,13 @@ static void arp_request(struct run *r, const struct topo_router *rt, const struc
     bool gratuitous = ip_equal(spa, tpa), probe = ip_to4(spa) == 0;
 
     if (!gratuitous && !port_owns(in, tpa)) {
-        drop(r, SIM_ARP_INVALID, &in->obj);
+        drop(r, SIM_ARP_INVALID, &rt->obj);
         return;
     }
     /* A probe (RFC 5227) comes from nobody, and is answered so that the address isn't taken. */
     if (!probe && !neigh_learn(r, in, spa, sha)) {
         userspace_only(r);
-        drop(r, SIM_ARP_INVALID, &in->obj);
+        drop(r, SIM_ARP_INVALID, &rt->obj);
         return;
     }
     if (!gratuitous)
@@ -46,7 +46,7 @@ void arp_receive(struct run *r, const struct topo_router *rt, const struct topo_
 
     if (packet_arp_macs(r->hand.packet, r->hand.size, &sha, &tha) ||
         (op != ARP_REQUEST && op != ARP_REPLY)) {
-        drop(r, SIM_ARP_INVALID, &in->obj);
+        drop(r, SIM_ARP_INVALID, &rt->obj);
         return;
     }
     if (op == ARP_REQUEST) {
@@ -58,7 +58,7 @@ void arp_receive(struct run *r, const struct topo_router *rt, const struct topo_
     bool ours = port_owns(in, tpa) && mac_equal(&tha, &in->mac);
     if ((!gratuitous && !ours) || !neigh_learn(r, in, spa, &sha)) {
         userspace_only(r);
-        drop(r, SIM_ARP_INVALID, &in->obj);
+        drop(r, SIM_ARP_INVALID, &rt->obj);
         return;
     }
     consumed(r, &rt->obj, "ARP reply noted");
@@ -113,7 +113,7 @@ void nd_receive(struct run *r, const struct topo_router *rt, const struct topo_p
     userspace_only(r); /* target and link-layer address are beyond what a datapath matches */
     if (packet_nd_parse(r->hand.packet, r->hand.size, &nd) ||
         !(query ? solicitation(r, in, &nd) : advertisement(r, in, &nd))) {
-        drop(r, SIM_ND_INVALID, &in->obj);
+        drop(r, SIM_ND_INVALID, &rt->obj);
         return;
     }
     consumed(r, &rt->obj, query ? "neighbour solicitation answered" : "neighbour noted");

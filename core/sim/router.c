@@ -93,7 +93,7 @@ static void next_hop(struct run *r, const struct topo_router *rt, const struct t
     struct mac mac;
 
     if (!gateway && to_subnet_broadcast(r, out)) {
-        drop(r, SIM_ROUTER_BROADCAST, &out->obj);
+        drop(r, SIM_ROUTER_BROADCAST, &rt->obj);
         return;
     }
     switch (neigh_resolve(r, rt, out, gateway, &mac)) {
@@ -178,7 +178,7 @@ static bool link_scope(struct run *r, const struct topo_router *rt, const struct
     if (dst_within(r, &in->link_local, 128))
         local(r, rt, in);
     else
-        drop(r, SIM_LINK_LOCAL, &in->obj);
+        drop(r, SIM_LINK_LOCAL, &rt->obj);
     return true;
 }
 
@@ -231,7 +231,7 @@ static void to_many(struct run *r, const struct topo_router *rt, const struct to
     else if (type == ETH_TYPE_IP6 && neighbour_message(r))
         nd_receive(r, rt, in);
     else
-        drop(r, mac_is_broadcast(HP(r, eth_dst)) ? SIM_ROUTER_BROADCAST : SIM_MULTICAST, &in->obj);
+        drop(r, mac_is_broadcast(HP(r, eth_dst)) ? SIM_ROUTER_BROADCAST : SIM_MULTICAST, &rt->obj);
 }
 
 /* The frame as such: true when its payload is to be routed. */
@@ -242,7 +242,7 @@ static bool accept_frame(struct run *r, const struct topo_router *rt, const stru
     if (unlikely(tci)) {
         /* A tag with VLAN 0 carries only a priority. */
         if (tci & FLOW_VLAN_VID) {
-            drop(r, SIM_ROUTER_VLAN, &in->obj);
+            drop(r, SIM_ROUTER_VLAN, &rt->obj);
             return false;
         }
         if (!pop_vlan(r, &in->obj))
@@ -250,7 +250,7 @@ static bool accept_frame(struct run *r, const struct topo_router *rt, const stru
     }
     uint16_t type = H(r, eth_type);
     if (type != ETH_TYPE_IP && type != ETH_TYPE_IP6 && type != ETH_TYPE_ARP) {
-        drop(r, SIM_NOT_IP, &in->obj);
+        drop(r, SIM_NOT_IP, &rt->obj);
         return false;
     }
     if (unlikely(!rt->admin_up)) {
@@ -263,7 +263,7 @@ static bool accept_frame(struct run *r, const struct topo_router *rt, const stru
         return false;
     }
     if (!mac_equal(HP(r, eth_dst), &in->mac)) {
-        drop(r, SIM_NOT_FOR_ROUTER, &in->obj);
+        drop(r, SIM_NOT_FOR_ROUTER, &rt->obj);
         return false;
     }
     if (type == ETH_TYPE_ARP) {
@@ -286,7 +286,7 @@ void router_ingress(struct run *r, const struct topo_port *in)
         return;
     bad = unroutable(r);
     if (unlikely(bad)) {
-        drop(r, bad, &in->obj);
+        drop(r, bad, &rt->obj);
         return;
     }
     if (is_ip6(r) && link_scope(r, rt, in))

@@ -92,7 +92,8 @@ struct topo_link {
 };
 
 /* An address whose MAC is configured (Neutron seeds; model.md ip4_mac_table), for ARP/ND
- * suppression; port zero when only the address is seeded. */
+ * suppression; port zero when only the address is seeded.  Where a seeded MAC is, 'macs' says too.
+ */
 struct topo_seed {
     struct ip ip; /* ip_none: only MAC -> port */
     struct mac mac;

@@ -64,4 +64,4 @@ next_hop_mac() {
 }
 
 measure_memory() { :; }
-measure_sim() { :; }
+measure_sim() { sample sim mn 1 sh -c "$G/sim_bench | jq .sim_ns"; }

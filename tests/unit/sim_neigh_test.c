@@ -387,21 +387,21 @@ static void test_nonsense(void **state)
         struct frame f = arp(cases[i].op, MAC_A, cases[i].dst, cases[i].sha, cases[i].spa,
                              cases[i].tha, cases[i].tpa);
         send_frame(w, "x", &f);
-        expect_drop(w, SIM_ARP_INVALID, "x");
+        expect_drop(w, SIM_ARP_INVALID, "rt");
         assert_int_equal(w->res.n_learns + w->res.n_emits, 0);
     }
     struct frame f = nd_who_has("2001:db8::9", "2001:db8::1");
     send_frame(w, "x", &f);
-    expect_drop(w, SIM_ND_INVALID, "x");
+    expect_drop(w, SIM_ND_INVALID, "rt");
     f = nd_who_has("2001:db8::fe", "fd77::1");
     send_frame(w, "x", &f);
-    expect_drop(w, SIM_ND_INVALID, "x");
+    expect_drop(w, SIM_ND_INVALID, "rt");
     f = nd_advert(MAC_A, "fd77::1", "2001:db8::fe", own, true);
     send_frame(w, "x", &f);
-    expect_drop(w, SIM_ND_INVALID, "x");
+    expect_drop(w, SIM_ND_INVALID, "rt");
     f = nd_advert(MAC_A, "2001:db8::fe", "ff02::1", "33:33:00:00:00:01", false);
     send_frame(w, "x", &f);
-    expect_drop(w, SIM_ND_INVALID, "x");
+    expect_drop(w, SIM_ND_INVALID, "rt");
     f = nd_who_has("2001:db8::fe", "2001:db8::1");
     f.b[21] = 64; /* came from beyond the link */
     send_frame(w, "x", &f);

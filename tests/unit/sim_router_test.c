@@ -435,7 +435,7 @@ static void never_routed(struct world *w, bool ip6)
         k.ip_src = IP(ip6 ? cases6[i].src : cases4[i].src);
         k.ip_dst = IP(ip6 ? cases6[i].dst : cases4[i].dst);
         send_key(w, "a", &k);
-        expect_drop(w, ip6 ? cases6[i].reason : cases4[i].reason, "ra");
+        expect_drop(w, ip6 ? cases6[i].reason : cases4[i].reason, "rt");
         assert_int_equal(w->res.n_emits, 0);
     }
 }
@@ -482,17 +482,17 @@ static void test_frames_not_for_the_router(void **state)
     k.eth_src = MAC(MAC_G);
     k.eth_dst = MAC("02:99:99:99:99:99");
     send_key(w, "up", &k);
-    expect_drop(w, SIM_NOT_FOR_ROUTER, "up");
+    expect_drop(w, SIM_NOT_FOR_ROUTER, "rt");
     k.eth_dst = mac_broadcast;
     send_key(w, "up", &k);
-    expect_drop(w, SIM_ROUTER_BROADCAST, "up");
+    expect_drop(w, SIM_ROUTER_BROADCAST, "rt");
     k.eth_dst = MAC("01:00:5e:00:00:01");
     send_key(w, "up", &k);
-    expect_drop(w, SIM_MULTICAST, "up");
+    expect_drop(w, SIM_MULTICAST, "rt");
     k.eth_dst = n.up->mac;
     k.vlan_tci = FLOW_VLAN_PRESENT | 5;
     send_key(w, "up", &k);
-    expect_drop(w, SIM_ROUTER_VLAN, "up");
+    expect_drop(w, SIM_ROUTER_VLAN, "rt");
     k.vlan_tci = FLOW_VLAN_PRESENT | 0xe000; /* a priority is no VLAN */
     send_key(w, "up", &k);
     const struct flow_key *h = expect_out(w, "b");
@@ -502,11 +502,11 @@ static void test_frames_not_for_the_router(void **state)
     f = frame_of(&k);
     put16(f.b + 12, 0x88cc);
     send_frame(w, "up", &f);
-    expect_drop(w, SIM_NOT_IP, "up");
+    expect_drop(w, SIM_NOT_IP, "rt");
     /* No directed broadcast either. */
     k.ip_dst = IP("10.0.2.255");
     send_key(w, "up", &k);
-    expect_drop(w, SIM_ROUTER_BROADCAST, "rb");
+    expect_drop(w, SIM_ROUTER_BROADCAST, "rt");
 }
 
 /* Behind two more routers, and around in circles. */

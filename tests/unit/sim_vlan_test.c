@@ -231,7 +231,7 @@ static void test_behind_a_popped_tag(void **state)
     f = tagged(2, 7, MAC_A);
     memcpy(f.b, &n.r->mac, 6);
     send_frame(w, "t1", &f);
-    expect_drop(w, SIM_ROUTER_VLAN, "r");
+    expect_drop(w, SIM_ROUTER_VLAN, "rt");
     assert_true(w->res.no_flow);
 }
 

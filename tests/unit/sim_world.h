@@ -277,6 +277,9 @@ static inline void publish_bridge(struct world *w, const struct dev *d)
     qsort(o->links, o->n_links, sizeof *o->links, by_link);
     o->n_seeds = d->n_seeds;
     o->seeds = topo_extra(o, d->n_seeds * sizeof *d->seeds);
+    for (unsigned i = 0; i < d->n_seeds; i++)
+        if (d->seeds[i].port && !topo_mac_lookup(d->macs, 0, &d->seeds[i].mac))
+            topo_mac_set(d->macs, 0, &d->seeds[i].mac, d->seeds[i].port);
     if (d->n_seeds) {
         memcpy(o->seeds, d->seeds, d->n_seeds * sizeof *d->seeds);
         qsort(o->seeds, o->n_seeds, sizeof *o->seeds, by_seed);
