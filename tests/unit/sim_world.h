@@ -55,6 +55,7 @@ struct dev {
 };
 
 struct world {
+    topo_ref local; /* the host "host1" */
     struct topo *topo;
     struct arena arena;
     uint64_t now;
@@ -83,7 +84,7 @@ static inline void world_init(struct world *w)
 
     *w = (struct world){.topo = topo_new(), .now = 1000000000ull};
     arena_init(&w->arena, 1 << 16);
-    topo_intern(w->topo, TOPO_HOST, &host);
+    w->local = topo_intern(w->topo, TOPO_HOST, &host);
 }
 
 static inline void world_free(struct world *w)
