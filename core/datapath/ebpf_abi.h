@@ -22,8 +22,8 @@
 #define FP_MAX_LOCALS  8
 #define FP_MAX_QUEUES  64
 #define FP_MAX_OUTS    256 /* of one flow */
-#define FP_MAX_GROUPED 65536
-#define FP_MAX_BINDS   65536
+#define FP_MAX_GROUPED 32768
+#define FP_MAX_BINDS   16384
 #define FP_IFS         65536 /* slots of 'port_of' */
 #define FP_IF_PROBES   8
 #define FP_HINTS       16384 /* power of two */
@@ -229,6 +229,6 @@ struct fp_upcall {
 #define FP_UPCALL_MEDIUM 2016
 #define FP_UPCALL_JUMBO  9184
 #define FP_UPCALL_MERGED 65600
-#define FP_RING_SIZE     (2u << 20)
+#define FP_RING_SIZE     (1u << 20)
 
 #endif

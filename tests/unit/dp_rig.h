@@ -152,6 +152,14 @@ static inline void rig_reopen(struct rig *r)
         fail_msg("%s (%s)", e.message, e.hint);
 }
 
+static inline void rig_shut(struct rig *r, bool keep)
+{
+    rig_enter(r);
+    dp_close(r->dp, keep);
+    if (!keep || rig_kernel(r)) /* in memory the kept one is still there */
+        r->dp = NULL;
+}
+
 static inline struct rig *rig_open_with(const char *type, const char *name, unsigned n_ports,
                                         const struct dp_options *opts)
 {
@@ -191,8 +199,7 @@ static inline void rig_close(struct rig *r)
     if (!r)
         return;
     rigs[r == rigs[1]] = NULL;
-    rig_enter(r);
-    dp_close(r->dp, false);
+    rig_shut(r, false);
     for (unsigned i = 0; i < RIG_PORTS; i++)
         if (r->sock[i] >= 0)
             close(r->sock[i]);
