@@ -7,20 +7,16 @@
 
 #include "base/mem.h"
 
-struct object_key {
-    struct uuid parent, id;
-};
-
 struct name_key {
     struct uuid parent;
     char name[64]; /* zero-padded: hashed whole */
 };
 
 struct alias {
-    struct object_key object;
+    struct uuid id;
     struct name_key name;
     enum schema_type_id type;
-    UT_hash_handle by_object, by_name;
+    UT_hash_handle by_id, by_name;
 };
 
 /* The next number for a prefix in a namespace. */
@@ -31,7 +27,7 @@ struct counter {
 };
 
 struct aliases {
-    struct alias *by_object, *by_name;
+    struct alias *by_id, *by_name;
     struct counter *counters;
 };
 
@@ -48,8 +44,8 @@ void aliases_free(struct aliases *as)
     if (!as)
         return;
     HASH_CLEAR(by_name, as->by_name);
-    HASH_ITER (by_object, as->by_object, a, next_alias) {
-        HASH_DELETE(by_object, as->by_object, a);
+    HASH_ITER (by_id, as->by_id, a, next_alias) {
+        HASH_DELETE(by_id, as->by_id, a);
         free(a);
     }
     HASH_ITER (hh, as->counters, c, next_counter) {
@@ -75,6 +71,23 @@ static struct alias *find_name(const struct aliases *as, const struct name_key *
     return a;
 }
 
+static struct alias *find_id(const struct aliases *as, const struct uuid *id)
+{
+    struct alias *a;
+
+    HASH_FIND(by_id, as->by_id, id, sizeof *id, a);
+    return a;
+}
+
+const char *alias_of(const struct aliases *as, const struct uuid *id, struct uuid *parent)
+{
+    const struct alias *a = find_id(as, id);
+
+    if (a)
+        *parent = a->name.parent;
+    return a ? a->name.name : NULL;
+}
+
 static unsigned *counter_of(struct aliases *as, const struct uuid *parent, const char *prefix)
 {
     struct name_key key = key_of(parent, prefix);
@@ -92,14 +105,13 @@ static unsigned *counter_of(struct aliases *as, const struct uuid *parent, const
 const char *alias_give(struct aliases *as, const struct uuid *parent, enum schema_type_id type,
                        const struct uuid *id, alias_taken_fn *taken, void *aux)
 {
-    struct object_key object = {*parent, *id};
     const char *prefix = schema_types[type].alias;
     char name[64];
     struct alias *a;
 
     if (!prefix)
         return NULL;
-    HASH_FIND(by_object, as->by_object, &object, sizeof object, a);
+    a = find_id(as, id);
     if (a)
         return a->name.name;
     unsigned *next = counter_of(as, parent, prefix);
@@ -107,10 +119,10 @@ const char *alias_give(struct aliases *as, const struct uuid *parent, enum schem
         snprintf(name, sizeof name, "%s%u", prefix, (*next)++);
     while (taken && taken(name, aux));
     a = NEW(struct alias);
-    a->object = object;
+    a->id = *id;
     a->name = key_of(parent, name);
     a->type = type;
-    HASH_ADD(by_object, as->by_object, object, sizeof a->object, a);
+    HASH_ADD(by_id, as->by_id, id, sizeof a->id, a);
     HASH_ADD(by_name, as->by_name, name, sizeof a->name, a);
     return a->name.name;
 }
@@ -124,14 +136,14 @@ bool alias_find(const struct aliases *as, const struct uuid *parent, const char 
     if (!a)
         return false;
     *type = a->type;
-    *id = a->object.id;
+    *id = a->id;
     return true;
 }
 
 void alias_each(const struct aliases *as, const struct uuid *parent, enum schema_type_id type,
                 void (*fn)(const char *name, void *aux), void *aux)
 {
-    for (const struct alias *a = as->by_object; a; a = a->by_object.next)
-        if (a->type == type && uuid_equal(&a->object.parent, parent))
+    for (const struct alias *a = as->by_id; a; a = a->by_id.next)
+        if (a->type == type && uuid_equal(&a->name.parent, parent))
             fn(a->name.name, aux);
 }

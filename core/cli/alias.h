@@ -18,6 +18,8 @@ struct aliases;
 struct aliases *aliases_new(void);
 void aliases_free(struct aliases *as);
 
+/* The alias that an object has, and the parent it has it below; null if it has none yet. */
+const char *alias_of(const struct aliases *as, const struct uuid *id, struct uuid *parent);
 /* The alias of an object below 'parent' (uuid_zero: the root), made if it has none.  Belongs to
  * 'as'.  Null when the type has no aliases. */
 typedef bool alias_taken_fn(const char *name, void *aux);

@@ -66,10 +66,10 @@ static int write_change(struct cli *cli, const struct command *c, const struct e
     int rc;
 
     if (coll->kind == COLL_LIST)
-        return embedded_change(cli, el, attrs, c->check, e);
+        return embedded_change(cli, c, el, attrs, e);
     if (coll->kind == COLL_BINDING)
-        return binding_set(cli, &el->id, json_object_get(el->obj, "hostId"),
-                           json_object_get(attrs, "interfaceName"), wanted_rev(c), c->check, e);
+        return binding_set(cli, c, &el->id, json_object_get(el->obj, "hostId"),
+                           json_object_get(attrs, "interfaceName"), e);
     t = objects_begin(cli->db);
     rc = objects_update(t, coll->type->id, &el->id, attrs, wanted_rev(c), e);
     return finish_change(t, rc, c->check, e);
@@ -183,9 +183,9 @@ static int remove_element(struct cli *cli, const struct command *c, const struct
     json_t *none = json_null();
 
     if (el->coll.kind == COLL_LIST)
-        return embedded_remove(cli, el, c->check, e);
+        return embedded_remove(cli, c, el, e);
     if (el->coll.kind == COLL_BINDING)
-        return binding_set(cli, &el->id, none, none, wanted_rev(c), c->check, e);
+        return binding_set(cli, c, &el->id, none, none, e);
     struct objects_txn *t = objects_begin(cli->db);
     int rc = objects_delete(t, el->coll.type->id, &el->id, wanted_rev(c), e);
     return finish_change(t, rc, c->check, e);

@@ -30,24 +30,19 @@ int change_element(struct cli *cli, const struct command *c, const struct elemen
 int find_existing(struct cli *cli, const struct coll *c, const struct element *parent,
                   const json_t *attrs, struct element *out, struct error *e);
 
-/* Ends a transaction whose operations gave 'rc': commits it, or with 'check' only tries; frees it.
+/* Ends a transaction whose operations gave 'rc': commits it, or with 'check' only tries; frees t.
  */
 int finish_change(struct objects_txn *t, int rc, bool check, struct error *e);
 
-/* Rewrites an embedded list of the object 'holder': 'edit' changes a copy of the list in place
- * (0, or an error that ends it) and is called again if somebody else changed the object meanwhile.
- */
-typedef int list_edit_fn(json_t *list, void *aux, struct error *e);
-int embedded_edit(struct cli *cli, const struct coll *c, const struct uuid *holder,
-                  list_edit_fn *edit, void *aux, bool check, struct error *e);
-
-/* Embedded lists and bindings: what create, change and delete come to for them. */
-int embedded_add(struct cli *cli, const struct coll *c, const struct element *parent,
-                 const json_t *attrs, bool check, struct error *e);
-int embedded_change(struct cli *cli, const struct element *el, const json_t *attrs, bool check,
+/* Embedded lists and bindings: what create, change and delete come to for them.  'c' has the
+ * options --check and --if-rev (a revision of the object around the list, or of the port). */
+int embedded_add(struct cli *cli, const struct command *c, const struct coll *coll,
+                 const struct element *parent, const json_t *attrs, struct error *e);
+int embedded_change(struct cli *cli, const struct command *c, const struct element *el,
+                    const json_t *attrs, struct error *e);
+int embedded_remove(struct cli *cli, const struct command *c, const struct element *el,
                     struct error *e);
-int embedded_remove(struct cli *cli, const struct element *el, bool check, struct error *e);
-int binding_set(struct cli *cli, const struct uuid *port, const json_t *host,
-                const json_t *interface, int64_t rev, bool check, struct error *e);
+int binding_set(struct cli *cli, const struct command *c, const struct uuid *port,
+                const json_t *host, const json_t *interface, struct error *e);
 
 #endif

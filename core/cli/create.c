@@ -142,7 +142,7 @@ static int create_element(struct cli *cli, const struct command *c, const struct
     case COLL_LIST:
         out->id = parent->id;
         out->obj = json_incref(attrs);
-        return embedded_add(cli, coll, parent, attrs, c->check, e);
+        return embedded_add(cli, c, coll, parent, attrs, e);
     case COLL_BINDING:
         if (!json_object_get(attrs, "portId") || !json_object_get(attrs, "interfaceName"))
             return error_set(e, -EINVAL, "binding", NULL, "port and interface are required");
@@ -151,8 +151,8 @@ static int create_element(struct cli *cli, const struct command *c, const struct
         out->obj = json_incref(attrs);
         json_object_set_new(attrs, "hostId", json_string(uuid_format(&parent->id, text)));
         return rc ? rc
-                  : binding_set(cli, &port, json_object_get(attrs, "hostId"),
-                                json_object_get(attrs, "interfaceName"), STORE_ANY, c->check, e);
+                  : binding_set(cli, c, &port, json_object_get(attrs, "hostId"),
+                                json_object_get(attrs, "interfaceName"), e);
     default:
         return create_object(cli, c, coll, attrs, out, e);
     }

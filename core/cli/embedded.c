@@ -3,31 +3,50 @@
 
 #define TRIES 10
 
-int embedded_edit(struct cli *cli, const struct coll *c, const struct uuid *holder,
-                  list_edit_fn *edit, void *aux, bool check, struct error *e)
+/* Changes a copy of the list in place: 0, or an error that ends it. */
+typedef int list_edit_fn(json_t *list, void *aux, struct error *e);
+
+/* One reading, editing and writing back; -ESTALE when somebody else wrote in between. */
+static int edit_once(struct cli *cli, const struct command *c, const struct coll *coll,
+                     const json_t *obj, list_edit_fn *edit, void *aux, struct error *e)
+{
+    json_int_t rev = json_integer_value(json_object_get(obj, "rev"));
+    struct uuid id;
+
+    if (c->if_rev >= 0 && c->if_rev != rev)
+        return error_set(e, -EBUSY, coll->type->name, NULL, "has revision %lld, not %lld",
+                         (long long)rev, (long long)c->if_rev);
+    int rc = uuid_parse(json_string_value(json_object_get(obj, "id")), &id);
+    json_t *list = json_deep_copy(json_object_get(obj, coll->list->json));
+    if (!json_is_array(list)) {
+        json_decref(list);
+        list = json_array();
+    }
+    if (!rc)
+        rc = edit(list, aux, e);
+    json_t *attrs = json_pack("{s:o}", coll->list->json, list);
+    if (!rc) {
+        struct objects_txn *t = objects_begin(cli->db);
+        rc = objects_update(t, coll->type->id, &id, attrs, rev, e);
+        rc = finish_change(t, rc, c->check, e);
+    }
+    json_decref(attrs);
+    return rc;
+}
+
+/* Rewrites the list of the object 'holder', again if somebody else changed it meanwhile. */
+static int edit_list(struct cli *cli, const struct command *c, const struct coll *coll,
+                     const struct uuid *holder, list_edit_fn *edit, void *aux, struct error *e)
 {
     int rc = -ESTALE;
 
     for (int i = 0; i < TRIES && rc == -ESTALE; i++) {
-        json_t *obj = NULL, *attrs = NULL;
+        json_t *obj;
 
-        rc = objects_get(cli->db, c->type->id, holder, &obj, e);
+        rc = objects_get(cli->db, coll->type->id, holder, &obj, e);
         if (rc)
             return rc;
-        json_t *list = json_deep_copy(json_object_get(obj, c->list->json));
-        if (!json_is_array(list)) {
-            json_decref(list);
-            list = json_array();
-        }
-        rc = edit(list, aux, e);
-        attrs = json_pack("{s:o}", c->list->json, list);
-        if (!rc) {
-            struct objects_txn *t = objects_begin(cli->db);
-            rc = objects_update(t, c->type->id, holder, attrs,
-                                json_integer_value(json_object_get(obj, "rev")), e);
-            rc = finish_change(t, rc, check, e);
-        }
-        json_decref(attrs);
+        rc = edit_once(cli, c, coll, obj, edit, aux, e);
         json_decref(obj);
     }
     return rc;
@@ -45,12 +64,12 @@ static int append(json_t *list, void *aux, struct error *e)
     return json_array_append_new(list, json_deep_copy(edit->attrs)) ? -ENOMEM : 0;
 }
 
-int embedded_add(struct cli *cli, const struct coll *c, const struct element *parent,
-                 const json_t *attrs, bool check, struct error *e)
+int embedded_add(struct cli *cli, const struct command *c, const struct coll *coll,
+                 const struct element *parent, const json_t *attrs, struct error *e)
 {
     struct edit edit = {NULL, attrs};
 
-    return embedded_edit(cli, c, &parent->id, append, &edit, check, e);
+    return edit_list(cli, c, coll, &parent->id, append, &edit, e);
 }
 
 /* The place of the element that was selected, in the list as it is now. */
@@ -81,12 +100,12 @@ static int replace(json_t *list, void *aux, struct error *e)
     return 0;
 }
 
-int embedded_change(struct cli *cli, const struct element *el, const json_t *attrs, bool check,
-                    struct error *e)
+int embedded_change(struct cli *cli, const struct command *c, const struct element *el,
+                    const json_t *attrs, struct error *e)
 {
     struct edit edit = {el->obj, attrs};
 
-    return embedded_edit(cli, &el->coll, &el->id, replace, &edit, check, e);
+    return edit_list(cli, c, &el->coll, &el->id, replace, &edit, e);
 }
 
 static int take_out(json_t *list, void *aux, struct error *e)
@@ -100,21 +119,22 @@ static int take_out(json_t *list, void *aux, struct error *e)
     return rc;
 }
 
-int embedded_remove(struct cli *cli, const struct element *el, bool check, struct error *e)
+int embedded_remove(struct cli *cli, const struct command *c, const struct element *el,
+                    struct error *e)
 {
     struct edit edit = {el->obj, NULL};
 
-    return embedded_edit(cli, &el->coll, &el->id, take_out, &edit, check, e);
+    return edit_list(cli, c, &el->coll, &el->id, take_out, &edit, e);
 }
 
-int binding_set(struct cli *cli, const struct uuid *port, const json_t *host,
-                const json_t *interface, int64_t rev, bool check, struct error *e)
+int binding_set(struct cli *cli, const struct command *c, const struct uuid *port,
+                const json_t *host, const json_t *interface, struct error *e)
 {
     json_t *attrs = json_pack("{s:O,s:O}", "hostId", host, "interfaceName", interface);
     struct objects_txn *t = objects_begin(cli->db);
-    int rc = objects_update(t, ST_PORT, port, attrs, rev, e);
+    int rc = objects_update(t, ST_PORT, port, attrs, c->if_rev >= 0 ? c->if_rev : STORE_ANY, e);
 
-    rc = finish_change(t, rc, check, e);
+    rc = finish_change(t, rc, c->check, e);
     json_decref(attrs);
     return rc;
 }

@@ -159,29 +159,44 @@ static char *uuid_text(const struct uuid *id)
     return mem_strdup(uuid_format(id, buf));
 }
 
-static char *aliased(struct cli *cli, enum schema_type_id type, const struct uuid *id,
-                     const json_t *obj, bool chain)
+/* Gives the object its alias, which needs to know where it stands. */
+static int give_alias(struct cli *cli, enum schema_type_id type, const struct uuid *id,
+                      const json_t *obj)
 {
-    enum schema_type_id parent_type = ST_NONE;
+    enum schema_type_id parent_type;
     struct uuid parent = uuid_zero;
     json_t *read = NULL;
 
-    if (!cli->aliases || !schema_types[type].alias ||
-        (!obj && objects_get(cli->db, type, id, &read, NULL)))
-        return uuid_text(id);
+    if (!obj && objects_get(cli->db, type, id, &read, NULL))
+        return -ENOENT;
     bool below = ref_home(type, obj ? obj : read, &parent_type, &parent);
     struct naming n = {cli, type, below ? &parent : NULL, id};
-    char *name =
-        mem_strdup(alias_give(cli->aliases, below ? &parent : &uuid_zero, type, id, is_taken, &n));
-    if (chain && below && schema_types[parent_type].alias) {
-        char *up = aliased(cli, parent_type, &parent, NULL, true);
-        char *both = mem_printf("%s:%s", up, name);
-        free(up);
-        free(name);
-        name = both;
-    }
+    alias_give(cli->aliases, &parent, type, id, is_taken, &n);
+    /* The parent gets its alias too, so that the chain is whole. */
+    if (below && !alias_of(cli->aliases, &parent, &(struct uuid){{0}}) &&
+        schema_types[parent_type].alias)
+        give_alias(cli, parent_type, &parent, NULL);
     json_decref(read);
-    return name;
+    return 0;
+}
+
+static char *aliased(struct cli *cli, enum schema_type_id type, const struct uuid *id,
+                     const json_t *obj, bool chain)
+{
+    struct uuid parent;
+    const char *name;
+    char *all;
+
+    if (!cli->aliases || !schema_types[type].alias ||
+        (!alias_of(cli->aliases, id, &parent) && give_alias(cli, type, id, obj)))
+        return uuid_text(id);
+    all = mem_strdup(alias_of(cli->aliases, id, &parent));
+    while (chain && (name = alias_of(cli->aliases, &parent, &parent))) {
+        char *both = mem_printf("%s:%s", name, all);
+        free(all);
+        all = both;
+    }
+    return all;
 }
 
 char *ref_text(struct cli *cli, enum schema_type_id type, const struct uuid *id, const json_t *obj)

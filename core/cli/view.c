@@ -60,7 +60,15 @@ void view_element(struct cli *cli, const struct element *el, bool chain)
 struct listing {
     struct cli *cli;
     const struct element *parent;
+    bool begun; /* the first row begins the list: a refused filter prints nothing */
 };
+
+static void begin(struct listing *l, const struct coll *c)
+{
+    if (!l->begun)
+        print_list(&l->cli->out, view_type(c));
+    l->begun = true;
+}
 
 static int list_one(const struct element *el, void *aux)
 {
@@ -70,6 +78,7 @@ static int list_one(const struct element *el, void *aux)
     bool at_home = l->parent && ref_home(el->coll.type->id, el->obj, &type, &home) &&
                    uuid_equal(&home, &l->parent->id);
 
+    begin(l, &el->coll);
     view_element(l->cli, el, !at_home);
     return 0;
 }
@@ -95,14 +104,16 @@ int cmd_list(struct cli *cli, const struct command *c, struct error *e)
     const struct cmd_step *last = &c->steps[c->n_steps - 1];
     struct element parent = {0};
     bool below = c->n_steps > 1;
-    struct listing l = {cli, below ? &parent : NULL};
+    struct listing l = {.cli = cli, .parent = below ? &parent : NULL};
     int rc = below ? element_path(cli, c, c->n_steps - 1, &parent, e) : 0;
 
     if (rc)
         return rc;
-    print_list(&cli->out, view_type(&last->coll));
     rc = element_each_matching(cli, c, last, l.parent, below ? list_one : list_tenants, &l, e);
-    print_list_end(&cli->out);
+    if (!rc) {
+        begin(&l, &last->coll);
+        print_list_end(&cli->out);
+    }
     element_free(&parent);
     return rc;
 }

@@ -63,6 +63,13 @@ gives 10 mn-cli create bridge name unborn --check
 gives 10 mn-cli bridge web delete --check
 gives 3 mn-cli bridge unborn show
 gives 0 mn-cli bridge web set state up --check
+mn-cli create mirror to-port web:vm-1 >"$DIR/mirror" && M=$(cat "$DIR/mirror")
+gives 10 mn-cli mirror "$M" matches add src 10.0.0.0/8 --check
+gives 4 mn-cli mirror "$M" matches add src 10.0.0.0/8 --if-rev 77
+check_same "neither wrote" "" "$(mn-cli mirror "$M" matches list)"
+gives 2 mn-cli create port name orphan
+gives 2 mn-cli -o json list bridge state sideways
+check_same "a refused list prints nothing" "" "$OUT"
 gives 4 mn-cli router edge delete --check
 
 # idempotence
@@ -140,8 +147,10 @@ check_fails "in JSON too" grep -q hunter2 <<<"$OUT"
 check "but stored" grep -q hunter2 <(mn-cli export)
 
 # names that attack the terminal
-mn-cli create bridge name $'evil\e[2Jname' >/dev/null
-check_fails "no escape sequence reaches the terminal" grep -q $'\e' <(mn-cli list bridge; mn-cli -o name list bridge; mn-cli -o tsv list bridge; mn-cli -j list bridge)
+gives 2 mn-cli create bridge name $'evil\e[2Jname'
+check_fails "no escape sequence reaches the terminal" grep -q $'\e' <<<"$ERR"
+gives 2 mn-cli $'evil\e[2Jname'
+check_fails "nor back from a mistyped command" grep -q $'\e' <<<"$ERR"
 
 # the whole topology, out and in again
 mn-cli export "$DIR/all.json" || fail "export"
