@@ -16,8 +16,12 @@ static const struct subcommand commands[] = {
     {NULL, NULL, false, NULL, NULL},
 };
 
+/* Somebody has pressed TAB: keywords now are better than names late. */
+#define COMPLETE_TIMEOUT_MS 1000
+
 struct options {
     const char *store, *format;
+    unsigned timeout_ms;
     bool eval, keep_going, complete;
 };
 
@@ -33,6 +37,7 @@ static const char usage_text[] =
     "  -e, --eval          join the words that follow and read them as one command line\n"
     "  -o, --output FMT    text, json, jsonl, tsv or name;  -j, --json is -o json\n"
     "  -k, --keep-going    scripts: go on after a command that failed\n"
+    "  -t, --timeout SEC   wait this long for the store; 10\n"
     "  -d, --debug         log what happens\n"
     "  -h, --help          this text; \"mn-cli help\" lists the commands\n"
     "  -V, --version\n"
@@ -48,6 +53,7 @@ static const struct option long_options[] = {
     {"output", required_argument, NULL, 'o'},
     {"json", no_argument, NULL, 'j'},
     {"keep-going", no_argument, NULL, 'k'},
+    {"timeout", required_argument, NULL, 't'},
     {"debug", no_argument, NULL, 'd'},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
@@ -55,13 +61,26 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
+static bool parse_seconds(const char *text, unsigned *ms)
+{
+    char *end;
+    double seconds = strtod(text, &end);
+
+    if (end == text || *end || !(seconds >= 0.001 && seconds <= 86400)) {
+        fprintf(stderr, "mn-cli: --timeout: no number of seconds: '%s'\n", text);
+        return false;
+    }
+    *ms = (unsigned)(seconds * 1000);
+    return true;
+}
+
 /* The index of the first word of the command, or -1 - EXIT_STATUS. */
 static int parse_options(int argc, char **argv, struct options *o)
 {
     int opt;
 
     optind = 0;
-    while ((opt = getopt_long(argc, argv, "+s:eo:jkdhV", long_options, NULL)) != -1) {
+    while ((opt = getopt_long(argc, argv, "+s:eo:jkt:dhV", long_options, NULL)) != -1) {
         switch (opt) {
         case 's':
             o->store = optarg;
@@ -77,6 +96,10 @@ static int parse_options(int argc, char **argv, struct options *o)
             break;
         case 'k':
             o->keep_going = true;
+            break;
+        case 't':
+            if (!parse_seconds(optarg, &o->timeout_ms))
+                return -1 - 2;
             break;
         case 'd':
             log_set_level("debug");
@@ -114,6 +137,7 @@ static int complete(struct cli *cli, int argc, char **argv)
     }
     if (first >= argc)
         return 0;
+    cli->timeout_ms = COMPLETE_TIMEOUT_MS;
     lex_argv(argc - first, argv + first, &l);
     cli_complete(cli, &l, &found);
     for (size_t i = 0; i < found.n; i++)
@@ -161,6 +185,8 @@ int mn_cli_main(int argc, char **argv)
     cli_init(&cli, "mn-cli", o.store,
              !o.complete && !o.eval && first == argc && isatty(STDIN_FILENO));
     cli.subcommands = commands;
+    if (o.timeout_ms)
+        cli.timeout_ms = o.timeout_ms;
     if (o.format && print_set_format(&cli.out, o.format, &e))
         status = print_failure(&cli.out, &e);
     else {

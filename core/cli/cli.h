@@ -23,6 +23,7 @@
 struct cli {
     struct print out;
     const char *url; /* of the store; null: from the environment, the configuration, the default */
+    unsigned timeout_ms; /* the store's, of one call */
     struct store *store;
     struct objects *db;                   /* null until cli_connect() */
     struct aliases *aliases;              /* null unless interactive */

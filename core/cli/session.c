@@ -10,7 +10,7 @@
 
 void cli_init(struct cli *cli, const char *program, const char *url, bool interactive)
 {
-    *cli = (struct cli){.url = url};
+    *cli = (struct cli){.url = url, .timeout_ms = STORE_TIMEOUT_MS};
     print_init(&cli->out, stdout, stderr, program);
     if (interactive)
         cli->aliases = aliases_new();
@@ -29,7 +29,7 @@ void cli_free(struct cli *cli)
 
 int cli_connect(struct cli *cli, struct error *e)
 {
-    struct store_options opts = {.timeout_ms = STORE_TIMEOUT_MS};
+    struct store_options opts = {.timeout_ms = cli->timeout_ms};
     char *url;
 
     if (cli->db)

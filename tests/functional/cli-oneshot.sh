@@ -49,7 +49,7 @@ gives 4 mn-cli create tunnel-zone name z type vxlan
 mn-cli load-balancer create >"$DIR/lb" && mn-cli router edge set load-balancer "$(cat "$DIR/lb")"
 gives 4 mn-cli router edge delete
 gives 4 mn-cli bridge web set name w2 --if-rev 99999
-#gives 5 mn-cli --store zk://127.0.0.1:1/mn list bridge
+gives 5 mn-cli --timeout 0.5 --store zk://127.0.0.1:1/mn list bridge
 if [ "$(id -u)" != 0 ]; then
     mkdir "$DIR/locked" && chmod 000 "$DIR/locked"
     gives 6 mn-cli --store "file:$DIR/locked/mn.db" list bridge
