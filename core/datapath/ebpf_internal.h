@@ -10,7 +10,8 @@
  *   ebpf_group.c    lists of outputs
  *   ebpf_recv.c     upcalls out of the ring buffers
  *   ebpf_exec.c     packets the agent sends
- *   ebpf_tunnel.c   VXLAN device, local addresses, remotes and their outer headers
+ *   ebpf_tunnel.c   VXLAN device, local addresses, keys
+ *   ebpf_remote.c   remotes and their outer headers
  *   ebpf_watch.c    the thread that follows links, routes and neighbours
  *   ebpf_rtnl.c     questions to rtnetlink
  *
@@ -216,15 +217,19 @@ int ebpf_tunnel_local(struct dp *dp, const struct ip *local, enum flow_tunnel ty
                       struct error *e);
 int ebpf_tunnel_bind(struct dp *dp, uint32_t tun_id, uint32_t port_no, struct error *e);
 int ebpf_tunnel_unbind(struct dp *dp, uint32_t tun_id);
-int ebpf_tunnel_index(struct ebpf_dp *d, const struct ip *local, const struct ip *remote,
-                      uint32_t *index);
 int ebpf_tunnels_adopt(struct ebpf_dp *d);
 void ebpf_tunnels_close(struct ebpf_dp *d, bool keep);
+void ebpf_underlays_sync(struct ebpf_dp *d, struct nl_sock *sk);
+
+/* ebpf_remote.c */
+struct ebpf_remote *ebpf_remote_add(struct ebpf_dp *d, const struct ip *local,
+                                    const struct ip *remote, uint32_t index);
+int ebpf_tunnel_index(struct ebpf_dp *d, const struct ip *local, const struct ip *remote,
+                      uint32_t *index);
 /* Of all remotes, or those whose next hop is (ifindex, via). */
 void ebpf_tunnels_resolve(struct ebpf_dp *d, struct nl_sock *sk, int ifindex, const struct ip *via);
 /* Has the kernel confirm the next hops that are in use and find those that are missing. */
 void ebpf_tunnels_probe(struct ebpf_dp *d, struct nl_sock *sk);
-void ebpf_underlays_sync(struct ebpf_dp *d, struct nl_sock *sk);
 
 /* ebpf_watch.c */
 int ebpf_watch_start(struct ebpf_dp *d);

@@ -78,7 +78,7 @@ static void settle(struct watch *w)
 
     if (w->all_dirty)
         ebpf_tunnels_resolve(w->d, w->rtnl, 0, NULL);
-    if (had_any && w->d->shared->n_locals)
+    if (had_any)
         ebpf_underlays_sync(w->d, w->rtnl);
     w->all_dirty = w->addrs_dirty = false;
 }
