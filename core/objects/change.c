@@ -69,8 +69,10 @@ static int bump_owners(struct plan *p, struct bump **bumps, enum schema_type_id 
     while (!rc && list && *list && depth < 8) {
         size_t n = strcspn(list, ",");
         snprintf(word, sizeof word, "%.*s", (int)n, list);
-        rc = bump_target(p, bumps, schema_attr_by_json(schema_types[type].attrs, word),
-                         json_object_get(body, word), o, what, depth);
+        const struct schema_attr *a = schema_attr_by_json(schema_types[type].attrs, word);
+        /* A linked port is news to the device at the other end; there the way doesn't turn back. */
+        if (!depth || !a->peer_json)
+            rc = bump_target(p, bumps, a, json_object_get(body, word), o, what, depth);
         list += n + (list[n] == ',');
     }
     return rc;
@@ -124,6 +126,26 @@ static json_t *new_log(int64_t rev, const json_t *entries, const json_t *old)
     return log;
 }
 
+static char *bumped(const json_t *old, const json_t *entries)
+{
+    int64_t rev = json_integer_value(json_object_get(old, "rev")) + 1;
+    json_t *doc = json_pack("{s:I,s:o}", "rev", (json_int_t)rev, "log",
+                            new_log(rev, entries, json_object_get(old, "log")));
+    char *text = json_dumps(doc, JSON_COMPACT);
+
+    json_decref(doc);
+    return text;
+}
+
+char *objects_change_bumped(const char *data, size_t size, const json_t *entries)
+{
+    json_t *old = json_loadb(data, size, 0, NULL);
+    char *text = bumped(old, entries);
+
+    json_decref(old);
+    return text;
+}
+
 static int write_bump(struct plan *p, const struct bump *b)
 {
     char path[STORE_PATH_MAX], device[STORE_PATH_MAX];
@@ -150,11 +172,7 @@ static int write_bump(struct plan *p, const struct bump *b)
             return rc;
         view_require(&p->view, device);
     }
-    int64_t rev = json_integer_value(json_object_get(old, "rev")) + 1;
-    json_t *doc = json_pack("{s:I,s:o}", "rev", (json_int_t)rev, "log",
-                            new_log(rev, b->entries, json_object_get(old, "log")));
-    view_put_text(&p->view, path, json_dumps(doc, JSON_COMPACT));
-    json_decref(doc);
+    view_put_text(&p->view, path, bumped(old, b->entries));
     json_decref(old);
     return 0;
 }

@@ -124,13 +124,18 @@ void objects_change_path(enum schema_type_id type, const struct uuid *id,
 struct objects_change {
     enum schema_type_id type; /* ST_NONE: of a type that this version doesn't know */
     struct uuid id;
-    char what; /* 'c', 'u' or 'd' */
+    char what; /* 'c', 'u' or 'd'; 's': its run-time state */
 };
 /* What changed after revision 'since' (-1: everything is new), oldest first; *rev is the revision
  * now.  Returns the number of changes in *out (free()), or -EOVERFLOW when the log doesn't reach
  * back that far: read the device again.  -ENOENT: the device is gone. */
 int objects_changes(struct objects *db, enum schema_type_id type, const struct uuid *id,
                     int64_t since, int64_t *rev, struct objects_change **out, struct error *e);
+
+/* What the change node says next ('data' is what it says now) when a commit touches 'entries',
+ * [["ports","UUID","s"],...]: for who writes run-time state and wants the device's watchers to look
+ * at it ('s').  To be written with a check of its version, in the same commit.  free() it. */
+char *objects_change_bumped(const char *data, size_t size, const json_t *entries);
 
 /* Run-time state lives beside the configuration, in nodes that only agents write:
  *   /state/hosts/xx/UUID/alive            ephemeral  {"since":..,"version":..}

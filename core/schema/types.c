@@ -26,7 +26,7 @@ const struct schema_type schema_types[ST_N_TYPES] = {
     TYPE(ST_PORT, "port", "ports", "port", schema_port_attrs,
          "Port of a bridge or router: bound to an interface, linked to a peer, or unplugged",
          .parent_attr = "bridgeId", .parent_attr2 = "routerId",
-         .owners = "bridgeId,routerId,hostId",
+         .owners = "bridgeId,routerId,hostId,peerId",
          .unique = "tunnelKey;hostId,interfaceName;bridgeId,vlanId", .fill = schema_port_fill,
          .check = schema_port_check),
     TYPE(ST_ROUTE, "route", "routes", "route", schema_route_attrs, "Route of a router",

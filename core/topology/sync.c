@@ -1,0 +1,585 @@
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "topology/sync_impl.h"
+
+enum {
+    ITEMS_PER_RUN = 64,
+    EVENTS_PER_RUN = 4096,
+    MISSING_MAX = 1024, /* placeholders that are watched; the longest forgotten first */
+    MANY_WATCHES = 10000,
+};
+
+struct item *sync_item(struct sync *s, topo_ref ref)
+{
+    return ref < s->n_items ? s->items[ref] : NULL;
+}
+
+void *sync_item_new(struct sync *s, topo_ref ref, uint8_t kind, size_t size)
+{
+    if (ref >= s->n_items) {
+        size_t n = MAX((size_t)64, s->n_items * 2);
+        while (n <= ref)
+            n *= 2;
+        s->items = mem_resize(s->items, n * sizeof(struct item *));
+        memset(s->items + s->n_items, 0, (n - s->n_items) * sizeof(struct item *));
+        s->n_items = n;
+    }
+    if (!s->items[ref]) {
+        struct item *it = mem_zalloc(size);
+        *it = (struct item){.ref = ref, .kind = kind, .rev = -1};
+        s->items[ref] = it;
+    }
+    return s->items[ref];
+}
+
+static void item_free(struct sync *s, struct item *it)
+{
+    if (it->kind == TOPO_BRIDGE || it->kind == TOPO_ROUTER) {
+        sync_table_free(s, (struct device_item *)it);
+        free(((struct device_item *)it)->ports);
+        free(((struct device_item *)it)->seeds.v);
+    } else if (it->kind == ITEM_ZONE) {
+        free(((struct zone_item *)it)->members);
+    }
+    s->items[it->ref] = NULL;
+    free(it);
+}
+
+void sync_due(struct sync *s, struct item *it, unsigned due)
+{
+    it->due |= (uint8_t)due;
+    if (!it->queued) {
+        it->queued = true;
+        vec_add(&s->work, it->ref);
+    }
+}
+
+void sync_wants_run(struct sync *s, uint64_t at)
+{
+    s->next = MIN(s->next, MAX(at, s->now));
+}
+
+void sync_changed(struct sync *s, tag_t tag)
+{
+    vec_add(&s->changes, (struct tag_change){.tag = tag});
+}
+
+void sync_changed_route(struct sync *s, topo_ref router, const struct cidr *prefix)
+{
+    vec_add(&s->changes, (struct tag_change){.router = router, .prefix = *prefix});
+}
+
+void sync_is_loaded(struct sync *s, struct item *it)
+{
+    it->loaded = true;
+    if (it->needed) {
+        it->needed = false;
+        s->st.n_needs--;
+        vec_add(&s->loaded, it->ref);
+        sync_changed(s, tag_object(it->ref)); /* what had given up waiting for it */
+    }
+}
+
+enum schema_type_id sync_type(const struct item *it)
+{
+    static const enum schema_type_id types[] = {
+        [TOPO_NONE] = ST_NONE,
+        [TOPO_PORT] = ST_PORT,
+        [TOPO_BRIDGE] = ST_BRIDGE,
+        [TOPO_ROUTER] = ST_ROUTER,
+        [TOPO_CHAIN] = ST_CHAIN,
+        [TOPO_HOST] = ST_HOST,
+        [TOPO_PORT_GROUP] = ST_PORT_GROUP,
+        [TOPO_IP_GROUP] = ST_IP_ADDR_GROUP,
+        [TOPO_LOAD_BALANCER] = ST_LOAD_BALANCER,
+        [TOPO_MIRROR] = ST_MIRROR,
+        [TOPO_ROUTE] = ST_ROUTE,
+        [TOPO_RULE] = ST_RULE,
+        [ITEM_ZONE] = ST_TUNNEL_ZONE,
+    };
+
+    return types[it->kind];
+}
+
+int sync_watch(struct sync *s, const char *path, enum watch what, topo_ref ref)
+{
+    int rc = store_watch(s->store, path, STORE_WATCH_DATA, (uint64_t)what << 32 | ref, NULL);
+
+    if (!rc && ++s->st.n_watches == MANY_WATCHES)
+        log_warn("topology", "more than %d watches: reconnecting may fail", MANY_WATCHES);
+    return rc;
+}
+
+void sync_unwatch(struct sync *s, const char *path)
+{
+    store_unwatch(s->store, path, STORE_WATCH_DATA);
+    s->st.n_watches--;
+}
+
+static void own_path(struct sync *s, const struct item *it, char path[STORE_PATH_MAX])
+{
+    if (it->kind == TOPO_PORT)
+        objects_path(ST_PORT, topo_id(s->topo, it->ref), path);
+    else
+        objects_change_path(sync_type(it), topo_id(s->topo, it->ref), path);
+}
+
+int sync_watch_change(struct sync *s, struct item *it)
+{
+    char path[STORE_PATH_MAX];
+
+    if (it->watched)
+        return 0;
+    own_path(s, it, path);
+    int rc = sync_watch(s, path, it->kind == TOPO_PORT ? WATCH_OBJECT : WATCH_CHANGE, it->ref);
+    it->watched = !rc;
+    return rc;
+}
+
+/* Forgets the placeholder that has been one for longest: its next use is a need again. */
+static void forget_missing(struct sync *s, topo_ref ref, const struct item *but)
+{
+    struct item *it = sync_item(s, ref);
+    const struct topo_obj *o = topo_get(s->topo, ref);
+    char path[STORE_PATH_MAX];
+
+    if (!it || it == but || !o || !o->missing || it->queued)
+        return;
+    if (it->watched) {
+        own_path(s, it, path);
+        sync_unwatch(s, path);
+    }
+    topo_unload(s->topo, ref);
+    s->st.n_missing--;
+    item_free(s, it);
+}
+
+static size_t object_size(uint8_t kind)
+{
+    switch (kind) {
+    case TOPO_PORT:
+        return sizeof(struct topo_port);
+    case TOPO_BRIDGE:
+        return sizeof(struct topo_bridge);
+    case TOPO_ROUTER:
+        return sizeof(struct topo_router);
+    case TOPO_HOST:
+        return sizeof(struct topo_host);
+    default:
+        return sizeof(struct topo_obj);
+    }
+}
+
+int sync_is_missing(struct sync *s, struct item *it)
+{
+    const struct topo_obj *old = topo_get(s->topo, it->ref);
+    int rc = sync_watch_change(s, it);
+
+    if (rc)
+        return rc;
+    if (!old || !old->missing) {
+        struct topo_obj *o = topo_object((enum topo_kind)it->kind, object_size(it->kind), 0,
+                                         topo_id(s->topo, it->ref), NULL);
+        o->missing = true;
+        topo_publish(s->topo, o);
+        s->st.n_missing++;
+        if (old)
+            sync_changed(s, tag_object(it->ref));
+        if (s->missing.n < MISSING_MAX) {
+            vec_add(&s->missing, it->ref);
+        } else {
+            forget_missing(s, s->missing.v[s->missing_at], it);
+            s->missing.v[s->missing_at] = it->ref;
+            s->missing_at = (s->missing_at + 1) % MISSING_MAX;
+        }
+    }
+    sync_is_loaded(s, it);
+    return 0;
+}
+
+int sync_open(struct store *store, struct topo *t, const struct sync_options *opts,
+              const struct sync_callbacks *cb, struct sync **out, struct error *e)
+{
+    struct sync *s = NEW(struct sync);
+    struct uuid inc;
+
+    *out = NULL;
+    s->store = store;
+    s->topo = t;
+    s->opt = *opts;
+    s->cb = *cb;
+    s->opt.flush_ns = opts->flush_ns ? opts->flush_ns : 20 * NSEC_PER_MSEC;
+    s->opt.mac_idle_ns = opts->mac_idle_ns ? opts->mac_idle_ns : 120 * NSEC_PER_SEC;
+    s->opt.neigh_stale_ns = opts->neigh_stale_ns ? opts->neigh_stale_ns : 60 * NSEC_PER_SEC;
+    s->opt.neigh_expire_ns = opts->neigh_expire_ns ? opts->neigh_expire_ns : 90 * NSEC_PER_SEC;
+    s->opt.jitter_ns = opts->jitter_ns ? opts->jitter_ns : 5 * NSEC_PER_SEC;
+    uuid_random(&inc);
+    memcpy(&s->inc, &inc, sizeof s->inc);
+    s->connected = true;
+    s->db = objects_open(store);
+    sync_inbox_init(s);
+    s->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    s->fd = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event ev = {.events = EPOLLIN};
+    if (s->wake < 0 || s->fd < 0 || epoll_ctl(s->fd, EPOLL_CTL_ADD, s->wake, &ev) ||
+        epoll_ctl(s->fd, EPOLL_CTL_ADD, store_event_fd(store), &ev)) {
+        int rc = -errno;
+        sync_close(s);
+        return error_set(e, rc, NULL, NULL, "no event descriptor: %s", strerror(-rc));
+    }
+    if (!uuid_is_zero(&s->opt.host)) {
+        s->host = topo_intern(t, TOPO_HOST, &s->opt.host);
+        sync_due(s, sync_item_new(s, s->host, TOPO_HOST, sizeof(struct host_item)), DUE_LOAD);
+    }
+    *out = s;
+    return 0;
+}
+
+void sync_close(struct sync *s)
+{
+    if (!s)
+        return;
+    for (size_t i = 0; i < s->n_items; i++) {
+        if (s->items[i])
+            item_free(s, s->items[i]);
+    }
+    state_free(s);
+    sync_inbox_free(s);
+    objects_close(s->db);
+    if (s->fd >= 0)
+        close(s->fd);
+    if (s->wake >= 0)
+        close(s->wake);
+    free(s->items);
+    free(s->work.v);
+    free(s->builds.v);
+    free(s->missing.v);
+    free(s->changes.v);
+    free(s->loaded.v);
+    free(s->bindings.v);
+    free(s->zones.v);
+    free(s->tables.v);
+    free(s);
+}
+
+int sync_fd(struct sync *s)
+{
+    return s->fd;
+}
+
+static void connection(struct sync *s, bool connected)
+{
+    if (s->connected == connected)
+        return;
+    s->connected = connected;
+    if (s->cb.connection)
+        s->cb.connection(s->cb.aux, connected);
+}
+
+static void reconnected(struct sync *s)
+{
+    connection(s, true);
+    s->failures = 0;
+    s->retry_at = 0;
+    s->compare_from = s->now;
+    s->compare_at = 0;
+}
+
+static void take_change(struct sync *s, const struct store_event *ev)
+{
+    struct item *it = sync_item(s, (topo_ref)ev->tag);
+
+    if (!it)
+        return;
+    switch (ev->tag >> 32) {
+    case WATCH_CHANGE:
+        sync_due(s, it, DUE_CHANGE);
+        break;
+    case WATCH_OBJECT:
+        if (topo_get(s->topo, it->ref) && topo_get(s->topo, it->ref)->missing)
+            sync_due(s, it, DUE_LOAD);
+        break;
+    case WATCH_ALIVE:
+        sync_due(s, it, DUE_ALIVE);
+        break;
+    case WATCH_TABLE:
+        sync_due(s, it, DUE_TABLE);
+        break;
+    }
+}
+
+static void take_events(struct sync *s)
+{
+    struct store_event ev;
+
+    for (int i = 0; i < EVENTS_PER_RUN && store_next_event(s->store, &ev) > 0; i++) {
+        switch (ev.type) {
+        case STORE_EV_CHANGED:
+            take_change(s, &ev);
+            break;
+        case STORE_EV_DISCONNECTED:
+            connection(s, false);
+            break;
+        case STORE_EV_RECONNECTED:
+            reconnected(s);
+            break;
+        }
+    }
+}
+
+/* After a reconnect: all that is watched becomes due, evenly over opt.jitter_ns. */
+static void compare(struct sync *s)
+{
+    if (!s->compare_from)
+        return;
+    uint64_t passed = MIN(s->now - s->compare_from, s->opt.jitter_ns);
+    size_t until = (size_t)((double)passed / (double)s->opt.jitter_ns * (double)s->n_items);
+    for (; s->compare_at < until; s->compare_at++) {
+        struct item *it = s->items[s->compare_at];
+        if (!it || !it->loaded || (it->kind == TOPO_PORT && !it->watched))
+            continue;
+        unsigned due = it->kind == TOPO_HOST ? DUE_ALIVE : DUE_CHANGE;
+        if (it->kind == TOPO_BRIDGE || it->kind == TOPO_ROUTER || it->ref == s->host)
+            due = DUE_CHANGE | (it->ref == s->host ? DUE_ALIVE : DUE_TABLE);
+        sync_due(s, it, it->kind == TOPO_PORT ? DUE_LOAD : due);
+    }
+    if (passed < s->opt.jitter_ns)
+        sync_wants_run(s, s->now + MAX(s->opt.jitter_ns / 100, NSEC_PER_MSEC));
+    else
+        s->compare_from = 0;
+}
+
+static int work_device(struct sync *s, struct device_item *d, unsigned due)
+{
+    int rc = 0;
+
+    if (due & DUE_LOAD || !d->item.loaded)
+        rc = sync_load_device(s, d);
+    else if (due & DUE_CHANGE)
+        rc = sync_change_device(s, d);
+    if (!rc && due & DUE_TABLE)
+        rc = sync_refresh_table(s, d);
+    return rc;
+}
+
+static int work_host(struct sync *s, struct host_item *h, unsigned due)
+{
+    int rc = 0;
+
+    if (h->item.ref == s->host && due & DUE_LOAD)
+        rc = sync_load_own_host(s);
+    else if (h->item.ref == s->host && due & DUE_CHANGE)
+        rc = sync_change_own_host(s);
+    else if (due & (DUE_LOAD | DUE_CHANGE))
+        rc = sync_load_hosts(s, &h->item.ref, 1);
+    if (!rc && due & DUE_ALIVE)
+        rc = sync_host_alive(s, h);
+    return rc;
+}
+
+/* Of a kind that has no content here: all there is to know is whether it exists. */
+static int load_other(struct sync *s, struct item *it)
+{
+    const struct topo_obj *old = topo_get(s->topo, it->ref);
+    json_t *body;
+    int rc = sync_watch_change(s, it);
+
+    if (!rc)
+        rc = sync_bodies(s, sync_type(it), topo_id(s->topo, it->ref), 1, &body);
+    if (rc)
+        return rc;
+    if (!body)
+        return sync_is_missing(s, it);
+    if (old && old->missing)
+        s->st.n_missing--;
+    if (old)
+        sync_changed(s, tag_object(it->ref));
+    topo_publish(s->topo, topo_object((enum topo_kind)it->kind, sizeof *old, 0,
+                                      topo_id(s->topo, it->ref), body_string(body, "name")));
+    sync_is_loaded(s, it);
+    json_decref(body);
+    return 0;
+}
+
+static int work_one(struct sync *s, struct item *it, unsigned due)
+{
+    switch (it->kind) {
+    case TOPO_BRIDGE:
+    case TOPO_ROUTER:
+        return work_device(s, (struct device_item *)it, due);
+    case TOPO_PORT:
+        return sync_load_port(s, (struct port_item *)it);
+    case TOPO_HOST:
+        return work_host(s, (struct host_item *)it, due);
+    case ITEM_ZONE:
+        return it->loaded && !(due & DUE_LOAD) ? sync_change_zone(s, (struct zone_item *)it)
+                                               : sync_load_zone(s, (struct zone_item *)it);
+    default:
+        return load_other(s, it);
+    }
+}
+
+/* Publishes the devices whose ports have changed. */
+static void build(struct sync *s)
+{
+    for (size_t i = 0; i < s->builds.n; i++) {
+        struct device_item *d = sync_device(s, s->builds.v[i]);
+        if (!d || !(d->item.due & DUE_BUILD))
+            continue;
+        d->item.due &= (uint8_t)~DUE_BUILD;
+        if (d->item.loaded && d->item.kind == TOPO_BRIDGE)
+            build_bridge(s, d, NULL);
+        else if (d->item.loaded)
+            build_router(s, d, NULL, NULL);
+    }
+    s->builds.n = 0;
+}
+
+static int work(struct sync *s)
+{
+    int rc = 0;
+
+    for (int n = 0; s->work_at < s->work.n && !rc; n++) {
+        struct item *it = sync_item(s, s->work.v[s->work_at]);
+        unsigned due = it ? it->due & ~(unsigned)DUE_BUILD : 0;
+        if (n >= ITEMS_PER_RUN) {
+            sync_wants_run(s, s->now);
+            break;
+        }
+        s->work_at++;
+        if (!it)
+            continue;
+        it->queued = false;
+        it->due &= DUE_BUILD;
+        rc = due ? work_one(s, it, due) : 0;
+        build(s);
+        if (rc) /* 'it' lives on: only placeholders go, and they are whole */
+            sync_due(s, it, due);
+    }
+    if (s->work_at == s->work.n)
+        s->work.n = s->work_at = 0;
+    return rc;
+}
+
+/* The store doesn't answer: later again, less and less often, not all agents at once. */
+static void failed(struct sync *s, int rc)
+{
+    uint64_t wait = 100 * NSEC_PER_MSEC << MIN(s->failures, 6u);
+
+    s->failures++;
+    s->retry_at = s->now + wait / 2 + hash_u64(s->now ^ s->inc) % (wait / 2);
+    log_limited(LOG_LVL_WARN, "topology", "the store fails: %s", strerror(-rc));
+}
+
+static void tell(struct sync *s)
+{
+    if (s->changes.n && s->cb.changed)
+        s->cb.changed(s->cb.aux, s->changes.v, s->changes.n);
+    s->changes.n = 0;
+    if (s->loaded.n && s->cb.loaded)
+        s->cb.loaded(s->cb.aux, s->loaded.v, s->loaded.n);
+    s->loaded.n = 0;
+    if (!s->bindings_changed)
+        return;
+    s->bindings_changed = false;
+    struct sync_binding *b = NEW_ARRAY(s->bindings.n, struct sync_binding);
+    for (size_t i = 0; i < s->bindings.n; i++) {
+        b[i].id = s->bindings.v[i].id;
+        b[i].port = topo_intern(s->topo, TOPO_PORT, &b[i].id);
+        memcpy(b[i].ifname, s->bindings.v[i].ifname, sizeof b[i].ifname);
+    }
+    if (s->cb.bound)
+        s->cb.bound(s->cb.aux, b, s->bindings.n);
+    free(b);
+}
+
+uint64_t sync_run(struct sync *s, uint64_t now_ns)
+{
+    struct timespec wall;
+    int rc = 0;
+
+    if (!s->now) {
+        clock_gettime(CLOCK_REALTIME, &wall);
+        s->wall_offset =
+            (int64_t)wall.tv_sec * (int64_t)NSEC_PER_SEC + wall.tv_nsec - (int64_t)now_ns;
+    }
+    s->now = now_ns;
+    s->next = UINT64_MAX;
+    take_events(s);
+    sync_take_inbox(s);
+    compare(s);
+    share_sweep(s);
+    if (now_ns >= s->retry_at && !(rc = state_flush(s)) && !(rc = work(s)) &&
+        !(rc = share_flush(s)))
+        s->failures = 0;
+    build(s);
+    tell(s);
+    if (rc)
+        failed(s, rc);
+    if (s->retry_at > now_ns)
+        sync_wants_run(s, s->retry_at);
+    return s->next;
+}
+
+int sync_settle(struct sync *s, unsigned timeout_ms, struct error *e)
+{
+    uint64_t until = clock_ns() + timeout_ms * NSEC_PER_MSEC;
+
+    for (;;) {
+        uint64_t now = clock_ns(), next = sync_run(s, now);
+        if (!s->st.n_needs && s->work_at == s->work.n)
+            return 0;
+        if (now >= until)
+            return error_set(e, -ETIMEDOUT, NULL, NULL, "the store does not answer");
+        uint64_t wait = (MIN(next, until) - MIN(now, MIN(next, until))) / NSEC_PER_MSEC;
+        struct pollfd p = {.fd = s->fd, .events = POLLIN};
+        if (next > now)
+            poll(&p, 1, (int)MIN(wait + 1, 1000u));
+    }
+}
+
+topo_ref sync_load(struct sync *s, enum topo_kind kind, const struct uuid *id)
+{
+    topo_ref ref = topo_intern(s->topo, kind, id);
+
+    sync_need(s, ref);
+    return ref;
+}
+
+void sync_status(const struct sync *s, struct sync_status *out)
+{
+    const struct objects_stats *os = objects_stats(s->db);
+
+    *out = s->st;
+    out->connected = s->connected;
+    out->reads += os->reads;
+    out->writes += os->commits;
+    out->broken += os->broken;
+    out->n_unshared = s->n_own_due;
+    out->memory = sizeof *s + s->n_items * sizeof(struct item *) + topo_memory(s->topo);
+    for (size_t i = 0; i < s->n_items; i++) {
+        const struct item *it = s->items[i];
+        if (!it)
+            continue;
+        const struct topo_obj *o = topo_get(s->topo, it->ref);
+        if (it->kind < TOPO_N_KINDS && o && !o->missing)
+            out->n_objects[it->kind]++;
+        out->memory += sizeof(struct port_item);
+        if (it->kind != TOPO_BRIDGE && it->kind != TOPO_ROUTER)
+            continue;
+        const struct device_item *d = (const struct device_item *)it;
+        out->memory += sizeof *d + d->room * sizeof(topo_ref) + table_memory(d->table);
+        if (!d->table)
+            continue;
+        *(it->kind == TOPO_BRIDGE ? &out->n_macs : &out->n_neighs) += d->table->n_own;
+        for (const struct claim *c = d->table->claims; c; c = c->hh.next)
+            out->n_unshared += c->chunk->own && !c->seq;
+    }
+}

@@ -1,0 +1,308 @@
+#include <stdlib.h>
+
+#include "topology/sync_impl.h"
+
+static int compare_links(const void *pa, const void *pb)
+{
+    const struct topo_link *a = pa, *b = pb;
+    int c = memcmp(&a->mac, &b->mac, sizeof a->mac);
+
+    return c ? c : (a->port > b->port) - (a->port < b->port);
+}
+
+struct counts {
+    uint32_t exterior, links, addrs;
+};
+
+/* The port at the other end of 'p', when both ends are known and say so. */
+static const struct topo_port *peer_of(struct sync *s, const struct topo_port *p)
+{
+    const struct topo_port *peer = p->peer ? topo_port(s->topo, p->peer) : NULL;
+
+    return peer && !peer->obj.missing && peer->device ? peer : NULL;
+}
+
+static struct counts count(struct sync *s, const struct device_item *d)
+{
+    struct counts c = {0};
+
+    for (uint32_t i = 0; i < d->n_ports; i++) {
+        const struct topo_port *p = topo_port(s->topo, d->ports[i]);
+        const struct topo_port *peer = peer_of(s, p);
+        c.exterior += topo_port_exterior(p);
+        c.links += peer != NULL;
+        c.addrs += peer ? peer->n_addrs : 0;
+    }
+    return c;
+}
+
+static void fill_link(struct topo_bridge *b, struct topo_link *l, const struct topo_port *p,
+                      const struct topo_port *peer)
+{
+    *l = (struct topo_link){.port = p->obj.self,
+                            .peer = peer->obj.self,
+                            .peer_device = peer->device,
+                            .peer_kind = peer->device_kind,
+                            .vlan = p->vlan};
+    b->has_vlan_ports |= p->vlan != 0;
+    if (peer->device_kind != TOPO_ROUTER)
+        return;
+    l->mac = peer->mac;
+    l->n_addrs = peer->n_addrs;
+    l->addrs = topo_extra(b, peer->n_addrs * sizeof *l->addrs);
+    if (l->n_addrs)
+        memcpy(l->addrs, peer->addrs, peer->n_addrs * sizeof *l->addrs);
+}
+
+static void fill_ports(struct sync *s, const struct device_item *d, struct topo_bridge *b)
+{
+    for (uint32_t i = 0; i < d->n_ports; i++) {
+        const struct topo_port *p = topo_port(s->topo, d->ports[i]), *peer = peer_of(s, p);
+        if (topo_port_exterior(p))
+            b->exterior[b->n_exterior++] = d->ports[i];
+        if (peer)
+            fill_link(b, &b->links[b->n_links++], p, peer);
+    }
+    if (b->n_links)
+        qsort(b->links, b->n_links, sizeof *b->links, compare_links);
+}
+
+static bool same_link(const struct topo_link *a, const struct topo_link *b)
+{
+    return a->port == b->port && a->peer == b->peer && a->peer_device == b->peer_device &&
+           a->vlan == b->vlan && mac_equal(&a->mac, &b->mac) && a->n_addrs == b->n_addrs &&
+           same_cidrs(a->addrs, b->addrs, a->n_addrs);
+}
+
+static bool links_differ(struct sync *s, const struct topo_bridge *a, const struct topo_bridge *b)
+{
+    uint32_t i = 0, j = 0;
+    bool differ = false;
+
+    while (i < a->n_links || j < b->n_links) {
+        const struct topo_link *l = i < a->n_links ? &a->links[i] : NULL;
+        const struct topo_link *m = j < b->n_links ? &b->links[j] : NULL;
+        int c = !l ? 1 : !m ? -1 : compare_links(l, m);
+        i += c <= 0;
+        j += c >= 0;
+        if (!c && same_link(l, m))
+            continue;
+        differ = true;
+        sync_changed(s, tag_bridge_mac(b->obj.self, 0, c <= 0 ? &l->mac : &m->mac));
+    }
+    return differ;
+}
+
+static int compare_seeds(const struct topo_seed *a, const struct topo_seed *b)
+{
+    int c = memcmp(&a->ip, &b->ip, sizeof a->ip);
+
+    c = c ? c : memcmp(&a->mac, &b->mac, sizeof a->mac);
+    return c ? c : (a->port > b->port) - (a->port < b->port);
+}
+
+static bool seeds_differ(struct sync *s, const struct topo_bridge *a, const struct topo_bridge *b)
+{
+    uint32_t i = 0, j = 0;
+    bool differ = false;
+
+    while (i < a->n_seeds || j < b->n_seeds) {
+        const struct topo_seed *l = i < a->n_seeds ? &a->seeds[i] : NULL;
+        const struct topo_seed *m = j < b->n_seeds ? &b->seeds[j] : NULL;
+        int c = !l ? 1 : !m ? -1 : compare_seeds(l, m);
+        i += c <= 0;
+        j += c >= 0;
+        if (!c)
+            continue;
+        differ = true;
+        sync_changed(s, tag_bridge_mac(b->obj.self, 0, c <= 0 ? &l->mac : &m->mac));
+    }
+    return differ;
+}
+
+static bool same_refs(const topo_ref *a, uint32_t n_a, const topo_ref *b, uint32_t n_b)
+{
+    return n_a == n_b && (!n_a || !memcmp(a, b, n_a * sizeof *a));
+}
+
+/* Announces what 'b' makes untrue; false when it says the same as 'a'. */
+static bool bridge_differs(struct sync *s, const struct topo_bridge *a, const struct topo_bridge *b,
+                           bool flood)
+{
+    bool self = a->admin_up != b->admin_up || a->has_vlan_ports != b->has_vlan_ports ||
+                a->infilter != b->infilter || a->outfilter != b->outfilter;
+    bool ports = !same_refs(a->exterior, a->n_exterior, b->exterior, b->n_exterior);
+    bool links = links_differ(s, a, b);
+    bool seeds = seeds_differ(s, a, b);
+
+    /* A VLAN-aware bridge looks MACs up by VLAN: which of them asked for a link's isn't known. */
+    if (self || (links && b->has_vlan_ports))
+        sync_changed(s, tag_object(b->obj.self));
+    if (flood || ports || links || seeds)
+        sync_changed(s, tag_flood(b->obj.self));
+    return self || ports || links || seeds || strcmp(a->obj.name, b->obj.name);
+}
+
+/* Takes a new version's place: true when it is to be compared with 'old', false when it is the
+ * first (or the first after a placeholder). */
+static bool follows(struct sync *s, const struct topo_obj *old)
+{
+    if (old && old->missing) {
+        s->st.n_missing--;
+        sync_changed(s, tag_object(old->self));
+    }
+    return old && !old->missing;
+}
+
+void build_bridge(struct sync *s, struct device_item *d, const json_t *body)
+{
+    const struct topo_bridge *old = topo_bridge(s->topo, d->item.ref);
+    struct counts c = count(s, d);
+    size_t extra = c.exterior * sizeof(topo_ref) + c.links * (sizeof(struct topo_link) + 16) +
+                   c.addrs * sizeof(struct cidr) + d->seeds.n * sizeof(struct topo_seed) + 64;
+    struct topo_bridge *b =
+        topo_object(TOPO_BRIDGE, sizeof *b, extra, topo_id(s->topo, d->item.ref),
+                    body ? body_string(body, "name") : old->obj.name);
+
+    b->obj.self = d->item.ref;
+    b->admin_up = body ? body_bool(body, "adminStateUp", true) : old->admin_up;
+    b->infilter = body ? body_ref(s, body, "inboundFilterId", TOPO_CHAIN) : old->infilter;
+    b->outfilter = body ? body_ref(s, body, "outboundFilterId", TOPO_CHAIN) : old->outfilter;
+    b->exterior = topo_extra(b, c.exterior * sizeof *b->exterior);
+    b->links = topo_extra(b, c.links * sizeof *b->links);
+    b->n_seeds = (uint32_t)d->seeds.n;
+    b->seeds = topo_extra(b, d->seeds.n * sizeof *b->seeds);
+    if (c.exterior || c.links)
+        fill_ports(s, d, b);
+    if (b->n_seeds)
+        seeds_fill(d, b->seeds);
+    b->macs = sync_table(s, d)->macs;
+    bool flood = d->flood;
+    d->flood = false;
+    d->item.due &= (uint8_t)~DUE_BUILD;
+    if (follows(s, topo_get(s->topo, d->item.ref)) && !bridge_differs(s, old, b, flood)) {
+        b->macs = NULL;
+        topo_discard(&b->obj);
+        return;
+    }
+    topo_publish(s->topo, &b->obj);
+}
+
+static int compare_ids(const void *pa, const void *pb)
+{
+    const struct topo_route *a = *(const struct topo_route *const *)pa,
+                            *b = *(const struct topo_route *const *)pb;
+
+    return memcmp(&a->id, &b->id, sizeof a->id);
+}
+
+static const struct topo_route **by_id(const struct topo_lpm *l)
+{
+    size_t n = topo_lpm_size(l);
+    const struct topo_route **out = NEW_ARRAY(n, const struct topo_route *);
+
+    for (size_t i = 0; i < n; i++)
+        out[i] = &topo_lpm_routes(l)[i];
+    if (n)
+        qsort(out, n, sizeof *out, compare_ids);
+    return out;
+}
+
+static bool same_cidr(const struct cidr *a, const struct cidr *b)
+{
+    return a->len == b->len && ip_equal(&a->addr, &b->addr);
+}
+
+static bool same_route(const struct topo_route *a, const struct topo_route *b)
+{
+    return same_cidr(&a->dst, &b->dst) && same_cidr(&a->src, &b->src) && a->hop == b->hop &&
+           a->learned == b->learned && a->weight == b->weight && a->port == b->port &&
+           ip_equal(&a->gateway, &b->gateway);
+}
+
+/* Announces the destinations whose routes differ. */
+static bool routes_differ(struct sync *s, topo_ref router, const struct topo_lpm *a,
+                          const struct topo_lpm *b)
+{
+    const struct topo_route **olds = by_id(a), **news = by_id(b);
+    size_t n_old = topo_lpm_size(a), n_new = topo_lpm_size(b), i = 0, j = 0;
+    bool differ = false;
+
+    while (i < n_old || j < n_new) {
+        int c = i == n_old ? 1 : j == n_new ? -1 : compare_ids(&olds[i], &news[j]);
+        const struct topo_route *was = c <= 0 ? olds[i++] : NULL, *is = c >= 0 ? news[j++] : NULL;
+        if (was && is && same_route(was, is))
+            continue;
+        differ = true;
+        if (was)
+            sync_changed_route(s, router, &was->dst);
+        if (is && !(was && same_cidr(&was->dst, &is->dst)))
+            sync_changed_route(s, router, &is->dst);
+    }
+    free(olds);
+    free(news);
+    return differ;
+}
+
+static void fill_router(struct sync *s, struct topo_router *r, const json_t *body,
+                        const struct topo_router *old)
+{
+    if (!body) {
+        r->admin_up = old->admin_up;
+        r->infilter = old->infilter;
+        r->outfilter = old->outfilter;
+        r->local_redirect = old->local_redirect;
+        r->forward = old->forward;
+        r->load_balancer = old->load_balancer;
+        r->as_number = old->as_number;
+        return;
+    }
+    r->admin_up = body_bool(body, "adminStateUp", true);
+    r->infilter = body_ref(s, body, "inboundFilterId", TOPO_CHAIN);
+    r->outfilter = body_ref(s, body, "outboundFilterId", TOPO_CHAIN);
+    r->local_redirect = body_ref(s, body, "localRedirectChainId", TOPO_CHAIN);
+    r->forward = body_ref(s, body, "forwardChainId", TOPO_CHAIN);
+    r->load_balancer = body_ref(s, body, "loadBalancerId", TOPO_LOAD_BALANCER);
+    r->as_number = body_int(body, "asNumber", -1, -1, UINT32_MAX);
+}
+
+static bool router_differs(struct sync *s, const struct topo_router *a, const struct topo_router *b)
+{
+    bool self = a->admin_up != b->admin_up || a->infilter != b->infilter ||
+                a->outfilter != b->outfilter || a->local_redirect != b->local_redirect ||
+                a->forward != b->forward || a->load_balancer != b->load_balancer;
+    bool routes = a->routes != b->routes && routes_differ(s, b->obj.self, a->routes, b->routes);
+
+    if (self)
+        sync_changed(s, tag_object(b->obj.self));
+    return self || routes || a->as_number != b->as_number ||
+           !same_refs(a->ports, a->n_ports, b->ports, b->n_ports) ||
+           strcmp(a->obj.name, b->obj.name);
+}
+
+void build_router(struct sync *s, struct device_item *d, const json_t *body,
+                  struct topo_lpm *routes)
+{
+    const struct topo_router *old = topo_router(s->topo, d->item.ref);
+    struct topo_router *r = topo_object(TOPO_ROUTER, sizeof *r, d->n_ports * sizeof(topo_ref) + 16,
+                                        topo_id(s->topo, d->item.ref),
+                                        body ? body_string(body, "name") : old->obj.name);
+
+    r->obj.self = d->item.ref;
+    fill_router(s, r, body, old);
+    r->n_ports = d->n_ports;
+    r->ports = topo_extra(r, d->n_ports * sizeof *r->ports);
+    if (d->n_ports)
+        memcpy(r->ports, d->ports, d->n_ports * sizeof *r->ports);
+    r->routes = routes ? routes : old->routes;
+    r->neighs = sync_table(s, d)->neighs;
+    d->flood = false;
+    d->item.due &= (uint8_t)~DUE_BUILD;
+    if (follows(s, topo_get(s->topo, d->item.ref)) && !router_differs(s, old, r)) {
+        r->neighs = NULL;
+        r->routes = routes;
+        topo_discard(&r->obj);
+        return;
+    }
+    topo_publish(s->topo, &r->obj);
+}

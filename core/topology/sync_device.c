@@ -1,0 +1,305 @@
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "topology/sync_impl.h"
+
+static size_t place(const struct device_item *d, topo_ref port)
+{
+    size_t lo = 0, hi = d->n_ports;
+
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        if (d->ports[mid] < port)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+void sync_device_add(struct sync *s, struct device_item *d, topo_ref port)
+{
+    size_t at = place(d, port);
+
+    if (at < d->n_ports && d->ports[at] == port)
+        return;
+    if (d->n_ports == d->room) {
+        d->room = MAX(4u, d->room + d->room / 2);
+        d->ports = mem_resize(d->ports, d->room * sizeof *d->ports);
+    }
+    memmove(d->ports + at + 1, d->ports + at, (d->n_ports - at) * sizeof *d->ports);
+    d->ports[at] = port;
+    d->n_ports++;
+    sync_rebuild(s, d->item.ref, false);
+}
+
+void sync_device_remove(struct sync *s, struct device_item *d, topo_ref port)
+{
+    size_t at = place(d, port);
+
+    if (at == d->n_ports || d->ports[at] != port)
+        return;
+    d->n_ports--;
+    memmove(d->ports + at, d->ports + at + 1, (d->n_ports - at) * sizeof *d->ports);
+    sync_rebuild(s, d->item.ref, false);
+}
+
+void sync_rebuild(struct sync *s, topo_ref device, bool flood)
+{
+    struct device_item *d = sync_device(s, device);
+
+    if (!d)
+        return;
+    d->flood |= flood;
+    if (!(d->item.due & DUE_BUILD)) {
+        d->item.due |= DUE_BUILD;
+        vec_add(&s->builds, device);
+    }
+}
+
+int sync_referrers(struct sync *s, enum schema_type_id type, const char *attr,
+                   const struct item *it, struct uuid **ids, size_t *n)
+{
+    struct error e;
+    int rc = objects_referrers(s->db, type, attr, topo_id(s->topo, it->ref), ids, n, &e);
+
+    if (rc) {
+        *ids = NULL;
+        *n = 0;
+    }
+    return rc == -ENOENT ? 0 : rc;
+}
+
+static void mark(struct sync *s, const topo_ref *ports, size_t n, bool on)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (sync_item(s, ports[i]))
+            sync_item(s, ports[i])->listed = on;
+    }
+}
+
+/* Reads all ports; those that were here before and aren't any more are read too, and found gone. */
+static int load_ports(struct sync *s, struct device_item *d)
+{
+    refs ports = {0};
+    struct uuid *ids;
+    size_t n;
+    int rc = sync_referrers(s, ST_PORT, d->item.kind == TOPO_BRIDGE ? "bridgeId" : "routerId",
+                            &d->item, &ids, &n);
+
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < n; i++)
+        vec_add(&ports, topo_intern(s->topo, TOPO_PORT, &ids[i]));
+    free(ids);
+    mark(s, ports.v, n, true);
+    for (size_t i = 0; i < d->n_ports; i++) {
+        if (!sync_item(s, d->ports[i])->listed)
+            vec_add(&ports, d->ports[i]);
+    }
+    mark(s, ports.v, n, false);
+    rc = sync_read_ports(s, ports.v, ports.n);
+    free(ports.v);
+    return rc;
+}
+
+static int load_routes(struct sync *s, struct device_item *d, struct topo_lpm **out)
+{
+    struct uuid *ids;
+    size_t n, n_routes = 0;
+    int rc = sync_referrers(s, ST_ROUTE, "routerId", &d->item, &ids, &n);
+
+    if (rc)
+        return rc;
+    json_t **bodies = NEW_ARRAY(n, json_t *);
+    struct topo_route *routes = NEW_ARRAY(n, struct topo_route);
+    rc = sync_bodies(s, ST_ROUTE, ids, n, bodies);
+    for (size_t i = 0; i < n; i++) {
+        if (bodies[i] && parse_route(s, &ids[i], bodies[i], &routes[n_routes]))
+            n_routes++;
+        json_decref(bodies[i]);
+    }
+    if (!rc)
+        *out = topo_lpm_build(routes, n_routes);
+    free(routes);
+    free(bodies);
+    free(ids);
+    return rc;
+}
+
+/* The device isn't there (any more), and so are its ports. */
+static int gone(struct sync *s, struct device_item *d)
+{
+    int rc = 0;
+
+    while (d->n_ports && !rc) {
+        struct port_item *p = sync_port(s, d->ports[d->n_ports - 1]);
+        sync_port_gone(s, p);
+        rc = sync_is_missing(s, &p->item);
+    }
+    sync_table_free(s, d);
+    d->item.rev = -1;
+    return rc ? rc : sync_is_missing(s, &d->item);
+}
+
+static int load_parts(struct sync *s, struct device_item *d, const json_t *body)
+{
+    struct topo_lpm *routes = NULL;
+    int rc = load_ports(s, d);
+
+    if (rc)
+        return rc;
+    rc = d->item.kind == TOPO_BRIDGE ? seeds_load(s, d) : load_routes(s, d, &routes);
+    if (!rc && d->item.kind == TOPO_BRIDGE)
+        build_bridge(s, d, body);
+    else if (!rc)
+        build_router(s, d, body, routes);
+    return rc;
+}
+
+int sync_load_device(struct sync *s, struct device_item *d)
+{
+    int64_t rev;
+    json_t *body;
+    int rc = sync_watch_change(s, &d->item);
+
+    /* The revision first: what is read after it is at least as new. */
+    if (!rc)
+        rc = sync_read_rev(s, &d->item, &rev);
+    if (!rc)
+        rc = sync_bodies(s, sync_type(&d->item), topo_id(s->topo, d->item.ref), 1, &body);
+    if (rc)
+        return rc;
+    if (!body)
+        return gone(s, d);
+    s->st.reloads++;
+    rc = load_parts(s, d, body);
+    json_decref(body);
+    if (!rc)
+        rc = sync_refresh_table(s, d);
+    if (!rc) {
+        d->item.rev = rev;
+        sync_is_loaded(s, &d->item);
+    }
+    return rc;
+}
+
+/* The routes as they are, with those of 'ids' (sorted) read again. */
+static int change_routes(struct sync *s, struct device_item *d, const uuids *ids,
+                         struct topo_lpm **out)
+{
+    const struct topo_router *r = topo_router(s->topo, d->item.ref);
+    size_t n_old = topo_lpm_size(r->routes), n = 0;
+    const struct topo_route *old = topo_lpm_routes(r->routes);
+    json_t **bodies = NEW_ARRAY(ids->n, json_t *);
+    struct topo_route *routes = NEW_ARRAY(n_old + ids->n, struct topo_route);
+    int rc = sync_bodies(s, ST_ROUTE, ids->v, ids->n, bodies);
+
+    for (size_t i = 0; i < n_old; i++) {
+        bool again = false;
+        for (size_t j = 0; j < ids->n && !again; j++)
+            again = uuid_equal(&old[i].id, &ids->v[j]);
+        if (!again)
+            routes[n++] = old[i];
+    }
+    for (size_t i = 0; i < ids->n; i++) {
+        if (bodies[i] && parse_route(s, &ids->v[i], bodies[i], &routes[n]))
+            n++;
+        json_decref(bodies[i]);
+    }
+    if (!rc)
+        *out = topo_lpm_build(routes, n);
+    free(routes);
+    free(bodies);
+    return rc;
+}
+
+struct work {
+    bool body;
+    refs ports;
+    uuids routes, macs, ips;
+};
+
+static void sort_out(struct sync *s, struct device_item *d, const struct objects_change *changes,
+                     size_t n, struct work *w)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct objects_change *c = &changes[i];
+        bool twice = false;
+        for (size_t j = 0; j < i && !twice; j++)
+            twice = changes[j].type == c->type && uuid_equal(&changes[j].id, &c->id);
+        if (twice)
+            continue;
+        if (c->type == ST_PORT)
+            vec_add(&w->ports, topo_intern(s->topo, TOPO_PORT, &c->id));
+        else if (c->type == ST_ROUTE)
+            vec_add(&w->routes, c->id);
+        else if (c->type == ST_MAC_PORT)
+            vec_add(&w->macs, c->id);
+        else if (c->type == ST_IP_MAC)
+            vec_add(&w->ips, c->id);
+        else if (c->type == sync_type(&d->item))
+            w->body = true;
+    }
+}
+
+static int do_work(struct sync *s, struct device_item *d, struct work *w)
+{
+    struct topo_lpm *routes = NULL;
+    json_t *body = NULL;
+    int rc = 0;
+
+    if (w->body) {
+        rc = sync_bodies(s, sync_type(&d->item), topo_id(s->topo, d->item.ref), 1, &body);
+        if (!rc && !body)
+            return gone(s, d);
+    }
+    if (!rc && w->ports.n)
+        rc = sync_read_ports(s, w->ports.v, w->ports.n);
+    if (!rc && w->routes.n && d->item.kind == TOPO_ROUTER)
+        rc = change_routes(s, d, &w->routes, &routes);
+    if (!rc && w->macs.n)
+        rc = seeds_change(s, d, ST_MAC_PORT, w->macs.v, w->macs.n);
+    if (!rc && w->ips.n)
+        rc = seeds_change(s, d, ST_IP_MAC, w->ips.v, w->ips.n);
+    if (!rc && d->item.kind == TOPO_BRIDGE && (body || w->macs.n || w->ips.n))
+        build_bridge(s, d, body);
+    else if (!rc && (body || routes))
+        build_router(s, d, body, routes);
+    json_decref(body);
+    return rc;
+}
+
+int sync_change_device(struct sync *s, struct device_item *d)
+{
+    const struct topo_obj *o = topo_get(s->topo, d->item.ref);
+    struct objects_change *changes = NULL;
+    struct work w = {0};
+    struct error e;
+    int64_t rev = 0;
+
+    if (!o || o->missing)
+        return sync_load_device(s, d);
+    int rc = objects_changes(s->db, sync_type(&d->item), topo_id(s->topo, d->item.ref), d->item.rev,
+                             &rev, &changes, &e);
+    if (rc == -ENOENT)
+        return gone(s, d);
+    if (rc == -EOVERFLOW || rc == -EINVAL) /* too far behind, or the node is garbled */
+        return sync_load_device(s, d);
+    if (rc < 0)
+        return rc;
+    if (rc) {
+        sort_out(s, d, changes, (size_t)rc, &w);
+        rc = do_work(s, d, &w);
+    }
+    if (!rc) {
+        s->st.changes += rev != d->item.rev;
+        d->item.rev = rev;
+    }
+    free(changes);
+    free(w.ports.v);
+    free(w.routes.v);
+    free(w.macs.v);
+    free(w.ips.v);
+    return rc;
+}

@@ -1,0 +1,429 @@
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "packet/flow.h"
+#include "topology/sync_impl.h"
+
+/* Hosts */
+
+static bool same_zones(const struct topo_host *a, const struct topo_host *b)
+{
+    if (a->n_zones != b->n_zones)
+        return false;
+    for (unsigned i = 0; i < a->n_zones; i++) {
+        if (!uuid_equal(&a->zones[i].zone, &b->zones[i].zone) ||
+            !ip_equal(&a->zones[i].ip, &b->zones[i].ip) || a->zones[i].type != b->zones[i].type)
+            return false;
+    }
+    return true;
+}
+
+static void fill_zones(struct sync *s, struct topo_host *host, topo_ref ref)
+{
+    host->zones = topo_extra(host, s->zones.n * sizeof *host->zones);
+    for (size_t i = 0; i < s->zones.n && host->n_zones < UINT16_MAX; i++) {
+        const struct zone_item *z = (struct zone_item *)sync_item(s, s->zones.v[i]);
+        for (size_t m = 0; m < z->n && z->overlay; m++) {
+            if (z->members[m].host != ref)
+                continue;
+            host->zones[host->n_zones++] =
+                (struct topo_zone_addr){*topo_id(s->topo, z->item.ref), z->members[m].ip, z->type};
+            break;
+        }
+    }
+}
+
+static void publish_host(struct sync *s, struct host_item *h, const char *name)
+{
+    const struct topo_host *old = topo_host(s->topo, h->item.ref);
+    struct topo_host *host =
+        topo_object(TOPO_HOST, sizeof *host, s->zones.n * sizeof *host->zones + 16,
+                    topo_id(s->topo, h->item.ref), name ? name : old->obj.name);
+
+    host->alive = h->alive;
+    fill_zones(s, host, h->item.ref);
+    if (old && old->alive == host->alive && same_zones(old, host) &&
+        (!name || !strcmp(name, old->obj.name))) {
+        topo_discard(&host->obj);
+        return;
+    }
+    if (old) {
+        sync_changed(s, tag_object(h->item.ref));
+        sync_changed(s, tag_tunnel(h->item.ref));
+    }
+    topo_publish(s->topo, &host->obj);
+}
+
+static void alive_path(struct sync *s, const struct host_item *h, char path[STORE_PATH_MAX])
+{
+    objects_state_path(ST_HOST, topo_id(s->topo, h->item.ref), "alive", path);
+}
+
+static void parse_alive(struct sync *s, const struct store_value *v, bool *alive, uint64_t *inc)
+{
+    json_t *j = sync_json(s, "an alive node", v);
+
+    *alive = !v->rc;
+    *inc = parse_hex(body_string(j, "inc"));
+    json_decref(j);
+}
+
+static int load_all_zones(struct sync *s);
+
+int sync_load_hosts(struct sync *s, const topo_ref *hosts, size_t n)
+{
+    char path[STORE_PATH_MAX];
+    struct batch b;
+    int rc = n && !s->host && !s->zones_known ? load_all_zones(s) : 0;
+
+    batch_init(&b, s);
+    for (size_t i = 0; i < n && !rc; i++) {
+        struct host_item *h = sync_host_item(s, hosts[i]);
+        alive_path(s, h, path);
+        if (!h->item.watched)
+            rc = sync_watch(s, path, WATCH_ALIVE, hosts[i]);
+        h->item.watched |= !rc;
+        batch_add(&b, path);
+        objects_path(ST_HOST, topo_id(s->topo, hosts[i]), path);
+        batch_add(&b, path);
+    }
+    if (!rc)
+        rc = batch_run(&b);
+    for (size_t i = 0; i < n && !rc; i++) {
+        struct host_item *h = sync_host_item(s, hosts[i]);
+        json_t *body = sync_body(s, ST_HOST, topo_id(s->topo, hosts[i]), &b.values[2 * i + 1]);
+        if (!h->item.loaded)
+            parse_alive(s, &b.values[2 * i], &h->alive, &h->inc);
+        publish_host(s, h, body_string(body, "name"));
+        sync_is_loaded(s, &h->item);
+        json_decref(body);
+    }
+    batch_free(&b);
+    return rc;
+}
+
+int sync_host_alive(struct sync *s, struct host_item *h)
+{
+    char path[STORE_PATH_MAX];
+    struct store_value v;
+    bool alive;
+    uint64_t inc;
+
+    if (!h->item.loaded)
+        return 0;
+    alive_path(s, h, path);
+    int rc = sync_get(s, path, &v);
+    if (rc)
+        return rc;
+    parse_alive(s, &v, &alive, &inc);
+    store_value_free(&v);
+    if (h->item.ref == s->host)
+        state_host_seen(s, alive, inc);
+    if (h->alive == alive && h->inc == inc && !h->stale)
+        return 0;
+    h->alive = alive;
+    h->inc = inc;
+    h->stale = true;
+    publish_host(s, h, NULL);
+    rc = sync_ports_of_host(s, h, alive);
+    if (!rc)
+        rc = sync_tables_of_host(s, h);
+    h->stale = rc != 0;
+    return rc;
+}
+
+/* Tunnel zones */
+
+static struct zone_member *member(struct zone_item *z, const struct uuid *id)
+{
+    for (size_t i = 0; i < z->n; i++) {
+        if (uuid_equal(&z->members[i].id, id))
+            return &z->members[i];
+    }
+    return NULL;
+}
+
+static void set_member(struct sync *s, struct zone_item *z, const struct uuid *id,
+                       const json_t *body)
+{
+    struct zone_member m = {.id = *id, .host = body_ref(s, body, "hostId", TOPO_HOST)};
+    struct zone_member *old = member(z, id);
+
+    if (!m.host || !body_ip(body, "ipAddress", &m.ip)) {
+        if (old)
+            *old = z->members[--z->n];
+        return;
+    }
+    if (!old) {
+        if (z->n == z->room) {
+            z->room = MAX((size_t)8, z->room * 2);
+            z->members = mem_resize(z->members, z->room * sizeof m);
+        }
+        old = &z->members[z->n++];
+    }
+    *old = m;
+}
+
+static int read_members(struct sync *s, struct zone_item *z, const struct uuid *ids, size_t n)
+{
+    json_t **bodies = NEW_ARRAY(n, json_t *);
+    int rc = sync_bodies(s, ST_TUNNEL_ZONE_HOST, ids, n, bodies);
+
+    for (size_t i = 0; i < n && !rc; i++) {
+        set_member(s, z, &ids[i], bodies[i]);
+        json_decref(bodies[i]);
+    }
+    free(bodies);
+    return rc;
+}
+
+static void publish_hosts(struct sync *s)
+{
+    for (topo_ref r = 1; r < s->n_items; r++) {
+        struct host_item *h = sync_host_item(s, r);
+        if (h && h->item.loaded)
+            publish_host(s, h, NULL);
+    }
+}
+
+int sync_load_zone(struct sync *s, struct zone_item *z)
+{
+    struct uuid *ids = NULL;
+    int64_t rev = -1;
+    json_t *body = NULL;
+    size_t n = 0;
+    int rc = sync_watch_change(s, &z->item);
+
+    if (!rc)
+        rc = sync_read_rev(s, &z->item, &rev);
+    if (!rc)
+        rc = sync_bodies(s, ST_TUNNEL_ZONE, topo_id(s->topo, z->item.ref), 1, &body);
+    if (!rc)
+        rc = sync_referrers(s, ST_TUNNEL_ZONE_HOST, "tunnelZoneId", &z->item, &ids, &n);
+    if (!rc) {
+        z->n = 0;
+        z->overlay = !strcmp(body_string(body, "type"), "vxlan") ||
+                     !strcmp(body_string(body, "type"), "gre");
+        z->type = !strcmp(body_string(body, "type"), "gre") ? FLOW_TUNNEL_GRE : FLOW_TUNNEL_VXLAN;
+        rc = read_members(s, z, ids, n);
+    }
+    json_decref(body);
+    free(ids);
+    if (rc)
+        return rc;
+    z->item.rev = rev;
+    z->item.loaded = true;
+    publish_hosts(s);
+    return 0;
+}
+
+int sync_change_zone(struct sync *s, struct zone_item *z)
+{
+    struct objects_change *changes;
+    struct error e;
+    int64_t rev;
+    int n = objects_changes(s->db, ST_TUNNEL_ZONE, topo_id(s->topo, z->item.ref), z->item.rev, &rev,
+                            &changes, &e);
+
+    if (n == -ENOENT || n == -EOVERFLOW || n == -EINVAL)
+        return sync_load_zone(s, z);
+    if (n < 0)
+        return n;
+    uuids ids = {0};
+    for (int i = 0; i < n; i++) {
+        if (changes[i].type == ST_TUNNEL_ZONE_HOST)
+            vec_add(&ids, changes[i].id);
+    }
+    int rc = read_members(s, z, ids.v, ids.n);
+    if (!rc) {
+        z->item.rev = rev;
+        publish_hosts(s);
+    }
+    free(ids.v);
+    free(changes);
+    return rc;
+}
+
+static int know_zone(struct sync *s, const struct uuid *id)
+{
+    topo_ref ref = topo_intern(s->topo, TOPO_NONE, id);
+
+    if (sync_item(s, ref) && sync_item(s, ref)->loaded)
+        return 0;
+    if (!sync_item(s, ref))
+        vec_add(&s->zones, ref);
+    return sync_load_zone(s, sync_item_new(s, ref, ITEM_ZONE, sizeof(struct zone_item)));
+}
+
+static int list_zone(json_t *obj, void *aux)
+{
+    struct uuid id;
+
+    if (body_uuid(obj, "id", &id))
+        vec_add((uuids *)aux, id);
+    return 0;
+}
+
+static int load_all_zones(struct sync *s)
+{
+    struct error e;
+    uuids ids = {0};
+    int rc = objects_each(s->db, ST_TUNNEL_ZONE, NULL, list_zone, &ids, &e);
+
+    for (size_t i = 0; i < ids.n && !rc; i++)
+        rc = know_zone(s, &ids.v[i]);
+    s->zones_known = !rc;
+    free(ids.v);
+    return rc;
+}
+
+/* This host: the zones it is in, the ports bound to it */
+
+static int load_memberships(struct sync *s)
+{
+    struct uuid *ids = NULL, zone;
+    size_t n;
+    int rc = sync_referrers(s, ST_TUNNEL_ZONE_HOST, "hostId", sync_item(s, s->host), &ids, &n);
+    json_t **bodies = NEW_ARRAY(n, json_t *);
+
+    if (!rc)
+        rc = sync_bodies(s, ST_TUNNEL_ZONE_HOST, ids, n, bodies);
+    for (size_t i = 0; i < n; i++) {
+        if (!rc && body_uuid(bodies[i], "tunnelZoneId", &zone))
+            rc = know_zone(s, &zone);
+        json_decref(bodies[i]);
+    }
+    free(bodies);
+    free(ids);
+    return rc;
+}
+
+static int compare_bindings(const void *pa, const void *pb)
+{
+    const struct binding *a = pa, *b = pb;
+
+    return memcmp(&a->id, &b->id, sizeof a->id);
+}
+
+static void set_binding(struct sync *s, const struct uuid *id, const json_t *body)
+{
+    struct binding b = {.id = *id}, *old = NULL;
+    const char *ifname = body_string(body, "interfaceName");
+    struct uuid host;
+    bool here = body_uuid(body, "hostId", &host) && uuid_equal(&host, &s->opt.host) && *ifname &&
+                strlen(ifname) < sizeof b.ifname;
+
+    for (size_t i = 0; i < s->bindings.n && !old; i++)
+        old = uuid_equal(&s->bindings.v[i].id, id) ? &s->bindings.v[i] : NULL;
+    if (!here && !old)
+        return;
+    if (!here) {
+        *old = s->bindings.v[--s->bindings.n];
+    } else {
+        memcpy(b.ifname, ifname, strlen(ifname));
+        if (old && !strcmp(old->ifname, b.ifname))
+            return;
+        if (old)
+            *old = b;
+        else
+            vec_add(&s->bindings, b);
+    }
+    s->bindings_changed = true;
+}
+
+static int read_bindings(struct sync *s, const struct uuid *ids, size_t n)
+{
+    json_t **bodies = NEW_ARRAY(n, json_t *);
+    int rc = sync_bodies(s, ST_PORT, ids, n, bodies);
+
+    for (size_t i = 0; i < n && !rc; i++) {
+        set_binding(s, &ids[i], bodies[i]);
+        json_decref(bodies[i]);
+    }
+    free(bodies);
+    if (s->bindings_changed && s->bindings.n)
+        qsort(s->bindings.v, s->bindings.n, sizeof *s->bindings.v, compare_bindings);
+    return rc;
+}
+
+/* Those listed, and those that were bound and aren't listed any more. */
+static int load_bindings(struct sync *s)
+{
+    struct uuid *ids = NULL;
+    uuids all = {0};
+    size_t n;
+    int rc = sync_referrers(s, ST_PORT, "hostId", sync_item(s, s->host), &ids, &n);
+
+    for (size_t i = 0; i < n; i++)
+        vec_add(&all, ids[i]);
+    for (size_t i = 0; i < s->bindings.n; i++) {
+        bool listed = false;
+        for (size_t j = 0; j < n && !listed; j++)
+            listed = uuid_equal(&ids[j], &s->bindings.v[i].id);
+        if (!listed)
+            vec_add(&all, s->bindings.v[i].id);
+    }
+    if (!rc)
+        rc = read_bindings(s, all.v, all.n);
+    free(all.v);
+    free(ids);
+    return rc;
+}
+
+int sync_load_own_host(struct sync *s)
+{
+    struct host_item *h = sync_host_item(s, s->host);
+    char path[STORE_PATH_MAX];
+    int64_t rev;
+    int rc = 0;
+
+    if (!s->own_watched) {
+        objects_change_path(ST_HOST, &s->opt.host, path);
+        rc = sync_watch(s, path, WATCH_CHANGE, s->host);
+        s->own_watched = !rc;
+    }
+    if (!rc)
+        rc = sync_read_rev(s, &h->item, &rev);
+    if (!rc)
+        rc = load_memberships(s);
+    if (!rc)
+        rc = sync_load_hosts(s, &s->host, 1);
+    if (!rc)
+        rc = load_bindings(s);
+    if (rc)
+        return rc;
+    s->bindings_changed |= h->item.rev < 0; /* "once at first", also when there are none */
+    h->item.rev = rev;
+    return 0;
+}
+
+int sync_change_own_host(struct sync *s)
+{
+    struct host_item *h = sync_host_item(s, s->host);
+    struct objects_change *changes;
+    bool zones = false;
+    uuids ports = {0};
+    struct error e;
+    int64_t rev;
+    int n = h->item.rev < 0
+                ? -EOVERFLOW
+                : objects_changes(s->db, ST_HOST, &s->opt.host, h->item.rev, &rev, &changes, &e);
+
+    if (n == -ENOENT || n == -EOVERFLOW || n == -EINVAL)
+        return sync_load_own_host(s);
+    if (n < 0)
+        return n;
+    for (int i = 0; i < n; i++) {
+        zones |= changes[i].type == ST_TUNNEL_ZONE_HOST;
+        if (changes[i].type == ST_PORT)
+            vec_add(&ports, changes[i].id);
+    }
+    int rc = zones ? load_memberships(s) : 0;
+    if (!rc)
+        rc = read_bindings(s, ports.v, ports.n);
+    if (!rc)
+        h->item.rev = rev;
+    free(ports.v);
+    free(changes);
+    return rc;
+}

@@ -1,0 +1,424 @@
+/* Inside the loader (sync.h): one 'struct sync' and the files that work on it.
+ *
+ *   sync.c          open, close, the run loop, what is due, reconnects
+ *   sync_read.c     batches of reads; bodies of objects
+ *   sync_parse.c    JSON to values
+ *   sync_port.c     ports and whether they are active
+ *   sync_device.c   bridges and routers: load, follow the change log, tell ports and routes apart
+ *   sync_build.c    bridges and routers: the published object, and what differs from the one before
+ *   sync_seeds.c    seeded MACs and addresses of bridges
+ *   sync_host.c     hosts, tunnel zones, this host's bindings
+ *   sync_table.c    learned tables: claims, and reading other hosts' chunks
+ *   sync_share.c    learned tables: own chunks, written and expired
+ *   sync_learn.c    what other threads say: needs, learned entries
+ *   sync_state.c    what this host says about itself and its ports
+ *
+ * Every object of interest has an item, found by its slot number.  An item that has something due
+ * is in the work queue; work that fails because the store does stays due.  All functions that call
+ * the store return 0 or a negative error, which ends the run; everything else can't fail. */
+#ifndef MN_TOPOLOGY_SYNC_IMPL_H
+#define MN_TOPOLOGY_SYNC_IMPL_H
+
+#include <pthread.h>
+#include <uthash.h>
+#include <utlist.h>
+
+#include "base/mem.h"
+#include "objects/objects.h"
+#include "topology/lpm.h"
+#include "topology/sync.h"
+#include "topology/tables.h"
+
+/* A growing vector of plain values. */
+#define VEC(type)                                                                                  \
+    struct {                                                                                       \
+        type *v;                                                                                   \
+        size_t n, room;                                                                            \
+    }
+#define vec_add(vec, ...)                                                                          \
+    do {                                                                                           \
+        if ((vec)->n == (vec)->room) {                                                             \
+            (vec)->room = MAX((size_t)16, (vec)->room * 2);                                        \
+            (vec)->v = mem_resize((vec)->v, (vec)->room * sizeof *(vec)->v);                       \
+        }                                                                                          \
+        (vec)->v[(vec)->n++] = (__VA_ARGS__);                                                      \
+    } while (0)
+
+typedef VEC(topo_ref) refs;
+typedef VEC(struct uuid) uuids;
+
+enum { ITEM_ZONE = TOPO_N_KINDS };
+
+enum {
+    DUE_LOAD = 1,   /* read it whole */
+    DUE_CHANGE = 2, /* its change node has moved (or may have) */
+    DUE_ALIVE = 4,
+    DUE_TABLE = 8,
+    DUE_BUILD = 16, /* a device whose ports have changed: publish it again */
+};
+
+struct item {
+    topo_ref ref;
+    uint8_t kind; /* enum topo_kind or ITEM_ZONE */
+    uint8_t due;
+    bool queued;
+    bool loaded;  /* what is published follows the store */
+    bool watched; /* its change node; a missing port's own node */
+    bool needed;  /* somebody waits for it */
+    bool listed;  /* in a list that is being made */
+    int64_t rev;  /* of its change node, as far as read */
+};
+
+/* What a port's "active" node says. */
+struct port_state {
+    bool there;
+    topo_ref host;
+    uint32_t key;
+    uint64_t inc;
+};
+
+struct port_item {
+    struct item item;
+    topo_ref device; /* 0 while unknown */
+    struct port_state state;
+};
+
+/* A seeded MAC (port set) or address (ip set) of a bridge. */
+struct seed {
+    struct uuid id; /* of the object */
+    struct ip ip;
+    struct mac mac;
+    uint16_t vlan;
+    topo_ref port;
+};
+
+struct device_item {
+    struct item item;
+    topo_ref *ports; /* sorted */
+    uint32_t n_ports, room;
+    bool flood;             /* DUE_BUILD: what a flood reaches has changed */
+    VEC(struct seed) seeds; /* sorted by id */
+    struct table *table;
+};
+
+struct host_item {
+    struct item item;
+    bool alive;
+    bool stale; /* what hangs on it has not yet followed */
+    uint64_t inc;
+};
+
+struct zone_member {
+    struct uuid id; /* of the membership object */
+    topo_ref host;
+    struct ip ip;
+};
+
+struct zone_item {
+    struct item item;
+    bool overlay;
+    uint8_t type; /* enum flow_tunnel */
+    struct zone_member *members;
+    size_t n, room;
+};
+
+enum said_kind { SAID_MAC, SAID_NEIGH, SAID_ADDR, SAID_FORGET_MAC, SAID_FORGET_NEIGH };
+
+/* What another thread has to say about a learned table. */
+struct said {
+    uint8_t kind;
+    bool news; /* the table has been changed by it: tags are to be announced */
+    uint16_t vlan;
+    struct mac mac;
+    topo_ref device, port;
+    uint64_t at;
+    struct ip ip;
+};
+
+enum { SAID_MAX = 65536 };
+
+/* Filled by any thread, emptied by sync_run(). */
+struct inbox {
+    pthread_mutex_t lock; /* guards all below */
+    refs needs;
+    VEC(struct said) said;
+    uint64_t dropped;
+};
+
+/* A port that this host serves, or has to stop saying so. */
+struct own_port {
+    topo_ref port; /* key of the hash */
+    uint32_t key;
+    bool up;
+    bool due; /* the store doesn't say so yet */
+    UT_hash_handle hh;
+};
+
+struct binding {
+    struct uuid id;
+    char ifname[16];
+};
+
+struct sync {
+    struct store *store;
+    struct objects *db;
+    struct topo *topo;
+    struct sync_options opt;
+    struct sync_callbacks cb;
+    uint64_t inc; /* of this life of this host's agent */
+    uint64_t now, next;
+    int64_t wall_offset; /* wall clock minus 'now', ns */
+    int fd, wake;
+
+    struct item **items; /* by slot */
+    size_t n_items;
+    refs work; /* FIFO from work_at */
+    size_t work_at;
+    refs builds;  /* devices with DUE_BUILD */
+    refs missing; /* ring of the placeholders that are watched */
+    size_t missing_at;
+    uint64_t retry_at;
+    unsigned failures; /* in a row */
+    bool connected;
+    uint64_t compare_from; /* 0: no comparison under way */
+    size_t compare_at;
+
+    struct inbox inbox;
+    VEC(struct tag_change) changes;
+    refs loaded;
+
+    topo_ref host;
+    bool own_watched; /* its change node */
+    char *host_name;
+    json_t *interfaces;
+    unsigned host_due; /* STATE_*: not yet in the store */
+    struct own_port *own_ports;
+    unsigned n_own_due;
+    uint64_t own_at; /* no port is written before */
+    VEC(struct binding) bindings;
+    bool bindings_changed;
+    refs zones;
+    bool zones_known; /* a mere reader has listed them all */
+
+    refs tables;         /* devices with a learned table */
+    unsigned next_chunk; /* names of own chunks are never used twice */
+    uint64_t addr_at;    /* no seed is rewritten before */
+    uint64_t sweep_at;
+    struct sync_status st;
+};
+
+/* sync.c */
+struct item *sync_item(struct sync *s, topo_ref ref); /* null: none */
+/* Made if there is none; 'size' of the whole structure that begins with it. */
+void *sync_item_new(struct sync *s, topo_ref ref, uint8_t kind, size_t size);
+void sync_due(struct sync *s, struct item *it, unsigned due);
+void sync_wants_run(struct sync *s, uint64_t at);
+void sync_changed(struct sync *s, tag_t tag);
+void sync_changed_route(struct sync *s, topo_ref router, const struct cidr *prefix);
+void sync_is_loaded(struct sync *s, struct item *it);
+/* Hangs a placeholder into the slot and has the store tell when the object appears. */
+int sync_is_missing(struct sync *s, struct item *it);
+enum watch { WATCH_CHANGE, WATCH_OBJECT, WATCH_ALIVE, WATCH_TABLE };
+int sync_watch(struct sync *s, const char *path, enum watch what, topo_ref ref);
+void sync_unwatch(struct sync *s, const char *path);
+int sync_watch_change(struct sync *s, struct item *it);
+enum schema_type_id sync_type(const struct item *it);
+
+static inline struct device_item *sync_device(struct sync *s, topo_ref ref)
+{
+    struct item *it = sync_item(s, ref);
+
+    return it && (it->kind == TOPO_BRIDGE || it->kind == TOPO_ROUTER) ? (struct device_item *)it
+                                                                      : NULL;
+}
+
+static inline struct port_item *sync_port(struct sync *s, topo_ref ref)
+{
+    struct item *it = sync_item(s, ref);
+
+    return it && it->kind == TOPO_PORT ? (struct port_item *)it : NULL;
+}
+
+static inline struct host_item *sync_host_item(struct sync *s, topo_ref ref)
+{
+    struct item *it = sync_item(s, ref);
+
+    return it && it->kind == TOPO_HOST ? (struct host_item *)it : NULL;
+}
+
+/* sync_read.c */
+struct batch {
+    struct sync *s;
+    struct arena arena;
+    VEC(const char *) paths;
+    struct store_value *values; /* parallel to paths, after batch_run() */
+};
+void batch_init(struct batch *b, struct sync *s);
+void batch_free(struct batch *b);
+size_t batch_add(struct batch *b, const char *path); /* its index */
+int batch_run(struct batch *b);
+/* The validated body, or null: not there, or not to be understood (logged and counted). */
+json_t *sync_body(struct sync *s, enum schema_type_id type, const struct uuid *id,
+                  const struct store_value *v);
+json_t *sync_json(struct sync *s, const char *what, const struct store_value *v);
+/* bodies[i] (new references, null as above) of ids[i]. */
+int sync_bodies(struct sync *s, enum schema_type_id type, const struct uuid *ids, size_t n,
+                json_t **bodies);
+int sync_get(struct sync *s, const char *path, struct store_value *v);  /* absent: 0, v->rc says */
+int sync_read_rev(struct sync *s, const struct item *it, int64_t *rev); /* of its change node */
+
+/* sync_parse.c: absent or nonsensical members give the default */
+bool body_uuid(const json_t *body, const char *key, struct uuid *id);
+bool body_bool(const json_t *body, const char *key, bool def);
+int64_t body_int(const json_t *body, const char *key, int64_t def, int64_t min, int64_t max);
+bool body_mac(const json_t *body, const char *key, struct mac *mac);
+bool body_ip(const json_t *body, const char *key, struct ip *ip);
+const char *body_string(const json_t *body, const char *key); /* "" */
+topo_ref body_ref(struct sync *s, const json_t *body, const char *key, enum topo_kind kind);
+struct topo_port *parse_port(struct sync *s, const struct uuid *id, const json_t *body);
+bool parse_route(struct sync *s, const struct uuid *id, const json_t *body, struct topo_route *out);
+bool same_cidrs(const struct cidr *a, const struct cidr *b, size_t n);
+struct port_state parse_port_state(struct sync *s, const json_t *value);
+uint64_t parse_hex(const char *s); /* 0 when it isn't */
+
+/* sync_port.c */
+int sync_load_port(struct sync *s, struct port_item *p);
+/* Reads the ports again, with what they refer to, and publishes those that differ. */
+int sync_read_ports(struct sync *s, const topo_ref *ports, size_t n);
+void sync_port_gone(struct sync *s, struct port_item *p);
+/* The host has come or gone, or come back: every port bound there. */
+int sync_ports_of_host(struct sync *s, const struct host_item *h, bool reread);
+
+/* sync_device.c */
+int sync_load_device(struct sync *s, struct device_item *d);
+int sync_change_device(struct sync *s, struct device_item *d);
+void sync_device_add(struct sync *s, struct device_item *d, topo_ref port);
+void sync_device_remove(struct sync *s, struct device_item *d, topo_ref port);
+void sync_rebuild(struct sync *s, topo_ref device, bool flood);
+/* None when the target isn't there. */
+int sync_referrers(struct sync *s, enum schema_type_id type, const char *attr,
+                   const struct item *it, struct uuid **ids, size_t *n);
+
+/* sync_seeds.c */
+int seeds_load(struct sync *s, struct device_item *d);
+int seeds_change(struct sync *s, struct device_item *d, enum schema_type_id type,
+                 const struct uuid *ids, size_t n);
+/* Where the bridge's MAC table falls back to, after a change of the seeds. */
+void seeds_apply(struct sync *s, struct device_item *d);
+/* What a bridge publishes of them, sorted; n = d->seeds.n. */
+void seeds_fill(const struct device_item *d, struct topo_seed *out);
+
+/* sync_build.c: publish the device if it differs; null for what stays as it is */
+void build_bridge(struct sync *s, struct device_item *d, const json_t *body);
+void build_router(struct sync *s, struct device_item *d, const json_t *body,
+                  struct topo_lpm *routes);
+
+/* sync_host.c */
+int sync_load_hosts(struct sync *s, const topo_ref *hosts, size_t n);
+int sync_load_own_host(struct sync *s);
+int sync_change_own_host(struct sync *s);
+int sync_host_alive(struct sync *s, struct host_item *h);
+int sync_load_zone(struct sync *s, struct zone_item *z);
+int sync_change_zone(struct sync *s, struct zone_item *z);
+
+/* sync_table.c */
+#define CHUNK_NAME 80
+
+struct chunk {
+    char name[CHUNK_NAME]; /* HOST.INC.K; key of the hash */
+    topo_ref host;
+    uint64_t inc;
+    struct claim *claims;
+    uint32_t n, gen;
+    bool own, due, created; /* own chunks: to be written; is in the store */
+    UT_hash_handle hh;
+};
+
+struct claim_key {
+    uint64_t a, b; /* MAC and VLAN, 0; or the address */
+    uint64_t port; /* 0; or the router port */
+};
+
+struct claim {
+    struct claim_key key;
+    struct chunk *chunk;
+    struct claim *prev, *next; /* of its chunk */
+    int64_t seq; /* revision of the log that made it; not yet written: -1 - the revision then */
+    uint32_t gen;
+    uint64_t at;    /* MAC: last seen here; neighbour: learned; by 'now' */
+    topo_ref port;  /* MAC: the value */
+    struct mac mac; /* neighbour: the value */
+    UT_hash_handle hh;
+};
+
+/* A seeded MAC: what holds when nobody claims it. */
+struct table_seed {
+    struct claim_key key;
+    topo_ref port;
+};
+
+enum { LOG_MAX = 32 };
+
+struct table_log {
+    int64_t rev, version; /* version of the node; -1: isn't there */
+    unsigned n;
+    struct {
+        int64_t rev;
+        char name[CHUNK_NAME];
+    } entries[LOG_MAX]; /* newest first */
+};
+
+struct table {
+    struct device_item *device;
+    bool loaded, watched;
+    struct table_log log;
+    struct chunk *chunks;
+    struct claim *claims;
+    uint32_t n_own;     /* claims in own chunks */
+    struct chunk *open; /* own, where the next claim goes */
+    bool due;           /* an own chunk is */
+    uint64_t flush_at;
+    unsigned conflicts;           /* in a row */
+    VEC(struct table_seed) seeds; /* sorted by key */
+    /* The published tables; the device's published object owns them. */
+    struct topo_mac_table *macs;
+    struct topo_neigh_table *neighs;
+};
+
+int sync_refresh_table(struct sync *s, struct device_item *d);
+int sync_tables_of_host(struct sync *s, const struct host_item *h);
+void sync_table_free(struct sync *s, struct device_item *d);
+struct table *sync_table(struct sync *s, struct device_item *d); /* made if there is none */
+void table_path(const struct sync *s, const struct device_item *d, const char *chunk,
+                char path[STORE_PATH_MAX]);
+int table_catch_up(struct sync *s, struct table *t);
+struct claim_key mac_key(uint16_t vlan, const struct mac *mac);
+struct claim_key neigh_key(topo_ref port, const struct ip *ip);
+struct claim *claim_find(struct table *t, const struct claim_key *key);
+struct claim *claim_take(struct table *t, const struct claim_key *key, struct chunk *chunk);
+/* Out of its chunk and the table; what follows for the topology is announced. */
+void claim_drop(struct sync *s, struct table *t, struct claim *c);
+/* Enters what the claim says, or with null what holds without one, into the published table. */
+void table_set(struct sync *s, struct table *t, const struct claim_key *key, const struct claim *c);
+size_t table_memory(const struct table *t);
+
+/* sync_share.c */
+void share_mac(struct sync *s, const struct said *w);
+void share_neigh(struct sync *s, const struct said *w);
+void share_forget(struct sync *s, struct table *t, struct claim *c);
+void share_forget_port(struct sync *s, topo_ref port);
+void share_lost(struct sync *s, struct table *t, struct chunk *own);
+int share_flush(struct sync *s);
+void share_sweep(struct sync *s);
+
+/* sync_learn.c */
+void sync_inbox_init(struct sync *s);
+void sync_inbox_free(struct sync *s);
+void sync_take_inbox(struct sync *s);
+
+/* sync_state.c */
+int state_flush(struct sync *s);
+void state_free(struct sync *s);
+void state_host_seen(struct sync *s, bool alive, uint64_t inc);
+
+#endif

@@ -1,0 +1,258 @@
+#include <stdlib.h>
+
+#include "topology/sync_impl.h"
+
+/* A port as just read. */
+struct draft {
+    topo_ref ref;
+    json_t *body;
+    struct port_state state;
+};
+
+typedef VEC(struct draft) drafts;
+
+static int read_drafts(struct sync *s, const topo_ref *ports, size_t n, drafts *out)
+{
+    char path[STORE_PATH_MAX];
+    struct batch b;
+
+    batch_init(&b, s);
+    for (size_t i = 0; i < n; i++) {
+        objects_path(ST_PORT, topo_id(s->topo, ports[i]), path);
+        batch_add(&b, path);
+        objects_state_path(ST_PORT, topo_id(s->topo, ports[i]), "active", path);
+        batch_add(&b, path);
+    }
+    int rc = batch_run(&b);
+    for (size_t i = 0; i < n && !rc; i++) {
+        struct draft d = {.ref = ports[i]};
+        json_t *active = sync_json(s, "an active node", &b.values[2 * i + 1]);
+        d.body = sync_body(s, ST_PORT, topo_id(s->topo, ports[i]), &b.values[2 * i]);
+        d.state = parse_port_state(s, active);
+        json_decref(active);
+        vec_add(out, d);
+    }
+    batch_free(&b);
+    return rc;
+}
+
+static struct port_item *port_item(struct sync *s, topo_ref ref)
+{
+    return sync_item_new(s, ref, TOPO_PORT, sizeof(struct port_item));
+}
+
+static void list(struct sync *s, refs *to, topo_ref ref)
+{
+    struct item *it = sync_item(s, ref);
+
+    if (!it->loaded && !it->listed) {
+        it->listed = true;
+        vec_add(to, ref);
+    }
+}
+
+static void unlist(struct sync *s, refs *r)
+{
+    for (size_t i = 0; i < r->n; i++)
+        sync_item(s, r->v[i])->listed = false;
+    free(r->v);
+}
+
+/* What drafts[from..] refer to and isn't known: peers of bridge ports, hosts. */
+static void wants(struct sync *s, const drafts *ds, size_t from, refs *peers, refs *hosts)
+{
+    struct uuid id;
+
+    for (size_t i = from; i < ds->n; i++) {
+        const json_t *body = ds->v[i].body;
+        topo_ref host = body_ref(s, body, "hostId", TOPO_HOST);
+        topo_ref peer = host ? 0 : body_ref(s, body, "peerId", TOPO_PORT);
+        if (host) {
+            sync_item_new(s, host, TOPO_HOST, sizeof(struct host_item));
+            list(s, hosts, host);
+        }
+        if (peer && peers && body_uuid(body, "bridgeId", &id)) {
+            port_item(s, peer);
+            list(s, peers, peer);
+        }
+    }
+}
+
+/* Active: the host it is bound to serves it, in the life that said so. */
+static void apply_state(struct sync *s, const struct port_item *p, struct topo_port *port)
+{
+    const struct host_item *h = port->host ? sync_host_item(s, port->host) : NULL;
+
+    port->active =
+        p->state.there && p->state.host == port->host && h && h->alive && h->inc == p->state.inc;
+    port->tunnel_key = port->active ? p->state.key : 0;
+}
+
+static bool same_reach(const struct topo_port *a, const struct topo_port *b)
+{
+    return a->admin_up == b->admin_up && a->active == b->active && a->peer == b->peer &&
+           a->host == b->host && a->tunnel_key == b->tunnel_key && a->vlan == b->vlan &&
+           a->outfilter == b->outfilter;
+}
+
+static bool same_port(const struct topo_port *a, const struct topo_port *b)
+{
+    return same_reach(a, b) && a->device == b->device && !strcmp(a->ifname, b->ifname) &&
+           a->infilter == b->infilter && mac_equal(&a->mac, &b->mac) && a->n_addrs == b->n_addrs &&
+           same_cidrs(a->addrs, b->addrs, a->n_addrs) && !strcmp(a->obj.name, b->obj.name);
+}
+
+static void rebuild_around(struct sync *s, const struct topo_port *p, bool flood)
+{
+    const struct port_item *peer = p->peer ? sync_port(s, p->peer) : NULL;
+
+    sync_rebuild(s, p->device, flood);
+    if (peer && peer->device)
+        sync_rebuild(s, peer->device, false);
+}
+
+/* Hangs 'port' into its slot unless what is there says the same. */
+static void publish(struct sync *s, struct port_item *p, struct topo_port *port)
+{
+    const struct topo_port *old = topo_port(s->topo, p->item.ref);
+    bool was = old && !old->obj.missing;
+
+    apply_state(s, p, port);
+    if (was && same_port(old, port)) {
+        topo_discard(&port->obj);
+        return;
+    }
+    if (old)
+        sync_changed(s, tag_object(p->item.ref));
+    if (old && old->obj.missing)
+        s->st.n_missing--;
+    if (was && old->peer != port->peer)
+        rebuild_around(s, old, true);
+    bool flood = !was || !same_reach(old, port);
+    topo_publish(s->topo, &port->obj);
+    rebuild_around(s, port, flood);
+}
+
+static int set_port(struct sync *s, const struct draft *d)
+{
+    struct port_item *p = port_item(s, d->ref);
+
+    p->state = d->state;
+    if (!d->body) {
+        sync_port_gone(s, p);
+        return sync_is_missing(s, &p->item);
+    }
+    if (p->item.watched) { /* it was missing; now its device tells of it */
+        char path[STORE_PATH_MAX];
+        objects_path(ST_PORT, topo_id(s->topo, d->ref), path);
+        sync_unwatch(s, path);
+        p->item.watched = false;
+    }
+    struct topo_port *port = parse_port(s, topo_id(s->topo, d->ref), d->body);
+    struct device_item *dev = sync_device(s, port->device);
+    p->device = port->device;
+    if (dev)
+        sync_device_add(s, dev, d->ref);
+    publish(s, p, port);
+    sync_is_loaded(s, &p->item);
+    return 0;
+}
+
+int sync_read_ports(struct sync *s, const topo_ref *ports, size_t n)
+{
+    drafts ds = {0};
+    refs peers = {0}, hosts = {0};
+    int rc = read_drafts(s, ports, n, &ds);
+
+    if (!rc) {
+        wants(s, &ds, 0, &peers, &hosts);
+        size_t own = ds.n;
+        rc = read_drafts(s, peers.v, peers.n, &ds);
+        wants(s, &ds, own, NULL, &hosts);
+    }
+    if (!rc)
+        rc = sync_load_hosts(s, hosts.v, hosts.n);
+    for (size_t i = 0; i < ds.n; i++) {
+        if (!rc)
+            rc = set_port(s, &ds.v[i]);
+        json_decref(ds.v[i].body);
+    }
+    free(ds.v);
+    unlist(s, &peers);
+    unlist(s, &hosts);
+    return rc;
+}
+
+void sync_port_gone(struct sync *s, struct port_item *p)
+{
+    const struct topo_port *old = topo_port(s->topo, p->item.ref);
+    struct device_item *d = sync_device(s, p->device);
+
+    if (d)
+        sync_device_remove(s, d, p->item.ref);
+    if (old && !old->obj.missing)
+        rebuild_around(s, old, true);
+    p->device = 0;
+    p->state = (struct port_state){0};
+}
+
+int sync_load_port(struct sync *s, struct port_item *p)
+{
+    topo_ref device = p->device;
+    int rc = 0;
+
+    if (!device) {
+        json_t *body;
+        rc = sync_bodies(s, ST_PORT, topo_id(s->topo, p->item.ref), 1, &body);
+        if (rc)
+            return rc;
+        device = body_ref(s, body, "bridgeId", TOPO_BRIDGE);
+        enum topo_kind kind = device ? TOPO_BRIDGE : TOPO_ROUTER;
+        if (!device)
+            device = body_ref(s, body, "routerId", TOPO_ROUTER);
+        json_decref(body);
+        if (device)
+            sync_item_new(s, device, (uint8_t)kind, sizeof(struct device_item));
+    }
+    struct device_item *d = sync_device(s, device);
+    if (d && !d->item.loaded)
+        rc = sync_load_device(s, d);
+    const struct topo_obj *o = topo_get(s->topo, p->item.ref);
+    if (!rc && (!o || o->missing))
+        rc = sync_read_ports(s, &p->item.ref, 1);
+    if (!rc)
+        sync_is_loaded(s, &p->item);
+    return rc;
+}
+
+static struct topo_port *copy_of(const struct topo_port *p)
+{
+    size_t size = p->n_addrs * sizeof *p->addrs;
+    struct topo_port *c = topo_object(TOPO_PORT, sizeof *c, size + 16, &p->obj.id, p->obj.name);
+    struct topo_obj obj = c->obj;
+
+    *c = *p;
+    c->obj = obj;
+    c->addrs = topo_extra(c, size);
+    if (size)
+        memcpy(c->addrs, p->addrs, size);
+    return c;
+}
+
+int sync_ports_of_host(struct sync *s, const struct host_item *h, bool reread)
+{
+    refs ports = {0};
+    int rc = 0;
+
+    for (topo_ref r = 1; r < s->n_items; r++) {
+        const struct topo_port *port = sync_port(s, r) ? topo_port(s->topo, r) : NULL;
+        if (port && port->host == h->item.ref)
+            vec_add(&ports, r);
+    }
+    if (reread && ports.n)
+        rc = sync_read_ports(s, ports.v, ports.n);
+    for (size_t i = 0; i < ports.n && !reread; i++)
+        publish(s, sync_port(s, ports.v[i]), copy_of(topo_port(s->topo, ports.v[i])));
+    free(ports.v);
+    return rc;
+}

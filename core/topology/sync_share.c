@@ -1,0 +1,346 @@
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "topology/sync_impl.h"
+
+enum {
+    CHUNK_FULL = 64,       /* entries of a chunk: what one change rewrites */
+    CHUNKS_PER_COMMIT = 16 /* whole commits must fit the log */
+};
+
+static struct chunk *open_chunk(struct sync *s, struct table *t)
+{
+    char host[UUID_STRLEN];
+
+    if (t->open && t->open->n < CHUNK_FULL)
+        return t->open;
+    struct chunk *c = NEW(struct chunk);
+    snprintf(c->name, sizeof c->name, "%s.%016" PRIx64 ".%u", uuid_format(&s->opt.host, host),
+             s->inc, s->next_chunk++);
+    c->host = s->host;
+    c->inc = s->inc;
+    c->own = true;
+    HASH_ADD_STR(t->chunks, name, c);
+    return t->open = c;
+}
+
+static void chunk_due(struct sync *s, struct table *t, struct chunk *c)
+{
+    c->due = true;
+    if (!t->due) {
+        t->due = true;
+        t->flush_at = s->now + s->opt.flush_ns;
+    }
+    sync_wants_run(s, t->flush_at);
+}
+
+void share_lost(struct sync *s, struct table *t, struct chunk *own)
+{
+    chunk_due(s, t, own);
+    if (own->n < CHUNK_FULL / 4 && t->open != own && (!t->open || t->open->n > own->n))
+        t->open = own;
+}
+
+void share_forget(struct sync *s, struct table *t, struct claim *c)
+{
+    struct chunk *own = c->chunk;
+
+    claim_drop(s, t, c);
+    share_lost(s, t, own);
+}
+
+/* Makes the key this host's claim, to be written with the next flush. */
+static struct claim *claim_own(struct sync *s, struct table *t, const struct claim_key *key,
+                               uint64_t at)
+{
+    struct claim *c = claim_find(t, key);
+    struct chunk *was = c ? c->chunk : NULL;
+
+    if (!was || !was->own)
+        c = claim_take(t, key, open_chunk(s, t));
+    c->seq = -t->log.rev - 1;
+    c->at = at;
+    chunk_due(s, t, c->chunk);
+    return c;
+}
+
+static struct table *table_of(struct sync *s, topo_ref device, uint8_t kind)
+{
+    struct device_item *d = sync_device(s, device);
+
+    return d && d->item.kind == kind && d->item.loaded && s->host ? d->table : NULL;
+}
+
+void share_mac(struct sync *s, const struct said *w)
+{
+    struct table *t = table_of(s, w->device, TOPO_BRIDGE);
+    struct claim_key key = mac_key(w->vlan, &w->mac);
+
+    if (w->news)
+        sync_changed(s, tag_bridge_mac(w->device, w->vlan, &w->mac));
+    if (!t)
+        return;
+    struct claim *c = claim_find(t, &key);
+    if (c && c->chunk->own && c->port == w->port) {
+        c->at = w->at;
+        return;
+    }
+    c = claim_own(s, t, &key, w->at);
+    c->port = w->port;
+    table_set(s, t, &key, c);
+}
+
+void share_neigh(struct sync *s, const struct said *w)
+{
+    struct table *t = table_of(s, w->device, TOPO_ROUTER);
+    struct claim_key key = neigh_key(w->port, &w->ip);
+
+    if (w->news)
+        sync_changed(s, tag_neigh(w->port, &w->ip));
+    if (!t)
+        return;
+    struct claim *c = claim_find(t, &key);
+    if (c && mac_equal(&c->mac, &w->mac) && w->at < c->at + s->opt.neigh_stale_ns) {
+        table_set(s, t, &key, c);
+        return;
+    }
+    c = claim_own(s, t, &key, w->at);
+    c->mac = w->mac;
+    table_set(s, t, &key, c);
+}
+
+void share_forget_port(struct sync *s, topo_ref port)
+{
+    const struct port_item *p = sync_port(s, port);
+    struct table *t = p ? table_of(s, p->device, TOPO_BRIDGE) : NULL;
+    struct claim *c, *next;
+
+    if (!t)
+        return;
+    HASH_ITER (hh, t->claims, c, next) {
+        if (c->chunk->own && c->port == port)
+            share_forget(s, t, c);
+    }
+}
+
+static void expire(struct sync *s, struct table *t)
+{
+    uint64_t life = t->macs ? s->opt.mac_idle_ns : s->opt.neigh_expire_ns;
+    struct claim *c, *next;
+
+    if (!t->n_own)
+        return;
+    HASH_ITER (hh, t->claims, c, next) {
+        if (c->chunk->own && c->at + life <= s->now)
+            share_forget(s, t, c);
+    }
+}
+
+void share_sweep(struct sync *s)
+{
+    if (s->now >= s->sweep_at) {
+        s->sweep_at = s->now + MIN(s->opt.mac_idle_ns, s->opt.neigh_expire_ns) / 8;
+        for (size_t i = 0; i < s->tables.n; i++)
+            expire(s, sync_device(s, s->tables.v[i])->table);
+    }
+    if (s->tables.n)
+        sync_wants_run(s, s->sweep_at);
+}
+
+/* Writing */
+
+struct commit {
+    struct chunk *chunks[CHUNKS_PER_COMMIT];
+    struct strbuf texts[CHUNKS_PER_COMMIT];
+    struct store_op ops[1 + CHUNKS_PER_COMMIT];
+    char paths[1 + CHUNKS_PER_COMMIT][STORE_PATH_MAX];
+    unsigned n;
+    struct table_log log;
+    struct strbuf log_text;
+};
+
+static void write_chunk(struct sync *s, const struct table *t, const struct chunk *chunk,
+                        int64_t rev, struct strbuf *sb)
+{
+    char port[UUID_STRLEN], mac[MAC_STRLEN], ip[IP_STRLEN];
+    const struct claim *c;
+    const char *comma = "";
+
+    sb_add(sb, "[");
+    DL_FOREACH (chunk->claims, c) {
+        int64_t seq = c->seq < 0 ? rev : c->seq;
+        if (t->macs) {
+            struct mac m;
+            for (unsigned i = 0; i < 6; i++)
+                m.b[i] = (uint8_t)(c->key.a >> (56 - 8 * i));
+            uuid_format(topo_id(s->topo, c->port), port);
+            sb_printf(sb, "%s[%u,\"%s\",\"%s\",%" PRId64 "]", comma, (unsigned)(c->key.a & 0xffff),
+                      mac_format(&m, mac), port, seq);
+        } else {
+            struct ip addr = {.q = {c->key.a, c->key.b}};
+            int64_t ms = ((int64_t)c->at + s->wall_offset) / (int64_t)NSEC_PER_MSEC;
+            uuid_format(topo_id(s->topo, (topo_ref)c->key.port), port);
+            sb_printf(sb, "%s[\"%s\",\"%s\",\"%s\",%" PRId64 ",%" PRId64 "]", comma, port,
+                      ip_format(&addr, ip), mac_format(&c->mac, mac), ms, seq);
+        }
+        comma = ",";
+    }
+    sb_add(sb, "]");
+}
+
+static void add_op(struct commit *co, enum store_op_type type, unsigned flags, int64_t version,
+                   const struct strbuf *text)
+{
+    co->ops[co->n] = (struct store_op){.type = type,
+                                       .flags = flags,
+                                       .path = co->paths[co->n],
+                                       .data = text ? sb_str(text) : NULL,
+                                       .size = text ? text->size : 0,
+                                       .version = version};
+    co->n++;
+}
+
+/* The log as it will be: the new entries in front, the oldest commits cut off whole. */
+static void next_log(struct commit *co, const struct table *t, unsigned n_chunks)
+{
+    const struct table_log *old = &t->log;
+    struct table_log *log = &co->log;
+    unsigned keep = 0;
+
+    log->rev = old->rev + 1;
+    log->version = old->version + 1;
+    for (unsigned i = 0; i < n_chunks; i++) {
+        log->entries[log->n].rev = log->rev;
+        memcpy(log->entries[log->n++].name, co->chunks[i]->name, CHUNK_NAME);
+    }
+    for (unsigned i = 0; i < old->n; i++) {
+        if (i + 1 == old->n || old->entries[i + 1].rev != old->entries[i].rev)
+            keep = n_chunks + i + 1 <= LOG_MAX ? i + 1 : keep;
+    }
+    memcpy(log->entries + log->n, old->entries, keep * sizeof old->entries[0]);
+    log->n += keep;
+    sb_printf(&co->log_text, "{\"rev\":%" PRId64 ",\"log\":[", log->rev);
+    for (unsigned i = 0; i < log->n; i++)
+        sb_printf(&co->log_text, "%s[%" PRId64 ",\"%s\"]", i ? "," : "", log->entries[i].rev,
+                  log->entries[i].name);
+    sb_add(&co->log_text, "]}");
+}
+
+/* 0 chunks: nothing to write. */
+static unsigned prepare(struct sync *s, struct table *t, struct commit *co)
+{
+    struct chunk *c, *next;
+    unsigned n = 0;
+
+    HASH_ITER (hh, t->chunks, c, next) {
+        if (n == CHUNKS_PER_COMMIT || !c->own || !c->due)
+            continue;
+        if (!c->n && !c->created) { /* came and went between two flushes */
+            if (t->open == c)
+                t->open = NULL;
+            HASH_DEL(t->chunks, c);
+            free(c);
+            continue;
+        }
+        co->chunks[n++] = c;
+    }
+    if (!n)
+        return 0;
+    next_log(co, t, n);
+    table_path(s, t->device, NULL, co->paths[0]);
+    if (t->log.version < 0)
+        add_op(co, STORE_CREATE, STORE_PARENTS, 0, &co->log_text);
+    else
+        add_op(co, STORE_SET, 0, t->log.version, &co->log_text);
+    for (unsigned i = 0; i < n; i++) {
+        c = co->chunks[i];
+        table_path(s, t->device, c->name, co->paths[co->n]);
+        write_chunk(s, t, c, co->log.rev, &co->texts[i]);
+        if (!c->n)
+            add_op(co, STORE_DELETE, 0, STORE_ANY, NULL);
+        else if (c->created)
+            add_op(co, STORE_SET, 0, STORE_ANY, &co->texts[i]);
+        else
+            add_op(co, STORE_CREATE, STORE_EPHEMERAL, 0, &co->texts[i]);
+    }
+    return n;
+}
+
+static void written(struct table *t, struct commit *co, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        struct chunk *c = co->chunks[i];
+        struct claim *claim;
+        c->due = false;
+        c->created = true;
+        DL_FOREACH (c->claims, claim)
+            claim->seq = claim->seq < 0 ? co->log.rev : claim->seq;
+        if (c->n)
+            continue;
+        if (t->open == c)
+            t->open = NULL;
+        HASH_DEL(t->chunks, c);
+        free(c);
+    }
+    t->log = co->log;
+    t->conflicts = 0;
+}
+
+/* Another writer was first, or a chunk is not what we thought: 0 to try again. */
+static int refused(struct sync *s, struct table *t, struct commit *co, int rc, int failed)
+{
+    if (rc != -ESTALE && rc != -EEXIST && rc != -ENOENT)
+        return rc;
+    s->st.conflicts++;
+    if (failed > 0) {
+        co->chunks[failed - 1]->created = rc == -EEXIST;
+        if (t->conflicts++ < 4)
+            return 0;
+    }
+    t->conflicts = MIN(t->conflicts + 1, 8u);
+    t->flush_at =
+        s->now + NSEC_PER_MSEC + hash_u64(s->now ^ s->inc) % (NSEC_PER_MSEC << t->conflicts);
+    return table_catch_up(s, t);
+}
+
+static int flush(struct sync *s, struct table *t)
+{
+    struct commit *co = NEW(struct commit);
+    int failed = -1, rc = 0;
+    unsigned n = prepare(s, t, co);
+
+    if (n) {
+        s->st.writes++;
+        rc = store_commit(s->store, co->ops, co->n, &failed, NULL);
+        if (!rc)
+            written(t, co, n);
+        else
+            rc = refused(s, t, co, rc, failed);
+    } else {
+        t->due = false;
+    }
+    for (unsigned i = 0; i < n; i++)
+        sb_free(&co->texts[i]);
+    sb_free(&co->log_text);
+    free(co);
+    return rc;
+}
+
+int share_flush(struct sync *s)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < s->tables.n && !rc; i++) {
+        struct table *t = sync_device(s, s->tables.v[i])->table;
+        if (s->host_due || !t->loaded)
+            continue;
+        while (t->due && t->flush_at <= s->now && !rc)
+            rc = flush(s, t);
+        if (t->due)
+            sync_wants_run(s, t->flush_at);
+    }
+    return rc;
+}

@@ -1,0 +1,347 @@
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "topology/sync_impl.h"
+
+enum { STATE_HOST = 1, STATE_ALIVE = 2, STATE_INTERFACES = 4 };
+enum { PORTS_PER_COMMIT = 48 /* the change log of a device holds 64 entries */ };
+enum { TRIES = 6 };
+enum { KEY_TYPE = 1 << 20, KEY_MASK = (1 << 20) - 1 };
+
+void state_free(struct sync *s)
+{
+    struct own_port *p, *next;
+
+    HASH_ITER (hh, s->own_ports, p, next) {
+        HASH_DEL(s->own_ports, p);
+        free(p);
+    }
+    json_decref(s->interfaces);
+    free(s->host_name);
+}
+
+void sync_host(struct sync *s, const char *name, const json_t *interfaces)
+{
+    bool first = !s->host_name;
+
+    if (first || strcmp(s->host_name, name)) {
+        free(s->host_name);
+        s->host_name = mem_strdup(name);
+        s->host_due |= STATE_HOST;
+    }
+    if (first)
+        s->host_due |= STATE_ALIVE;
+    if (!s->interfaces || !json_equal(s->interfaces, interfaces)) {
+        json_decref(s->interfaces);
+        s->interfaces = json_deep_copy(interfaces);
+        s->host_due |= STATE_INTERFACES;
+    }
+}
+
+/* Somebody else's "alive" where ours should be, or none. */
+void state_host_seen(struct sync *s, bool alive, uint64_t inc)
+{
+    if (!s->host_name || (s->host_due & STATE_ALIVE) || (alive && inc == s->inc))
+        return;
+    if (alive)
+        log_error("topology", "another agent says it is this host: two with one host id?");
+    else
+        s->host_due |= STATE_ALIVE | STATE_INTERFACES;
+}
+
+static int write_host(struct sync *s)
+{
+    char text[UUID_STRLEN];
+    struct error e = {0};
+    json_t *old, *attrs = json_pack("{s:s}", "name", s->host_name);
+    struct objects_txn *t = objects_begin(s->db);
+    struct uuid id;
+    int rc = objects_get(s->db, ST_HOST, &s->opt.host, &old, &e);
+
+    objects_system(t);
+    if (rc == -ENOENT) {
+        json_object_set_new(attrs, "id", json_string(uuid_format(&s->opt.host, text)));
+        rc = objects_create(t, ST_HOST, attrs, &id, &e);
+    } else if (!rc) {
+        rc = objects_update(t, ST_HOST, &s->opt.host, attrs, STORE_ANY, &e);
+        json_decref(old);
+    }
+    if (!rc)
+        rc = objects_commit(t, &e);
+    objects_abort(t);
+    json_decref(attrs);
+    if (rc)
+        log_limited(LOG_LVL_WARN, "topology", "this host is not registered: %s", e.message);
+    return rc;
+}
+
+/* Makes the node say 'text' as an ephemeral of ours, whatever life left one there before. */
+static int write_ephemeral(struct sync *s, const char *path, const char *text)
+{
+    int rc = 0;
+
+    for (int i = 0; i < TRIES; i++) {
+        struct store_op ops[2];
+        struct store_value v;
+        size_t n = 0;
+        rc = sync_get(s, path, &v);
+        if (rc)
+            return rc;
+        if (!v.rc)
+            ops[n++] = (struct store_op){.type = STORE_DELETE, .path = path, .version = v.version};
+        ops[n++] = (struct store_op){.type = STORE_CREATE,
+                                     .flags = STORE_EPHEMERAL | STORE_PARENTS,
+                                     .path = path,
+                                     .data = text,
+                                     .size = strlen(text)};
+        store_value_free(&v);
+        s->st.writes++;
+        rc = store_commit(s->store, ops, n, NULL, NULL);
+        if (rc != -ESTALE && rc != -EEXIST && rc != -ENOENT)
+            return rc;
+        s->st.conflicts++;
+    }
+    return rc;
+}
+
+static int write_alive(struct sync *s)
+{
+    char path[STORE_PATH_MAX];
+    int64_t since = ((int64_t)s->now + s->wall_offset) / (int64_t)NSEC_PER_SEC;
+    char *text = mem_printf("{\"inc\":\"%016" PRIx64 "\",\"since\":%" PRId64 ",\"version\":\"%s\"}",
+                            s->inc, since, MN_VERSION);
+
+    objects_state_path(ST_HOST, &s->opt.host, "alive", path);
+    int rc = write_ephemeral(s, path, text);
+    free(text);
+    return rc;
+}
+
+static int write_interfaces(struct sync *s)
+{
+    char path[STORE_PATH_MAX];
+    char *text = json_dumps(s->interfaces, JSON_COMPACT | JSON_ENCODE_ANY);
+
+    objects_state_path(ST_HOST, &s->opt.host, "interfaces", path);
+    int rc = write_ephemeral(s, path, text);
+    free(text);
+    return rc;
+}
+
+/* Ports */
+
+static bool key_free(const struct sync *s, uint32_t key)
+{
+    for (const struct own_port *p = s->own_ports; p; p = p->hh.next) {
+        if (p->key == key)
+            return false;
+    }
+    return true;
+}
+
+/* From the port's id, so that the next life of the agent most likely finds the same. */
+static uint32_t choose_key(const struct sync *s, topo_ref port, uint32_t preferred)
+{
+    uint64_t h = hash_stable(topo_id(s->topo, port), sizeof(struct uuid), 0);
+
+    if (preferred >> 20 == KEY_TYPE >> 20 && key_free(s, preferred))
+        return preferred;
+    while (!key_free(s, KEY_TYPE | (h & KEY_MASK)))
+        h++;
+    return KEY_TYPE | (h & KEY_MASK);
+}
+
+static void own_due(struct sync *s, struct own_port *p)
+{
+    s->n_own_due += !p->due;
+    p->due = true;
+    sync_wants_run(s, s->now);
+}
+
+static void own_done(struct sync *s, struct own_port *p)
+{
+    s->n_own_due -= p->due;
+    p->due = false;
+    if (!p->up) {
+        HASH_DEL(s->own_ports, p);
+        free(p);
+    }
+}
+
+uint32_t sync_port_up(struct sync *s, topo_ref port, uint32_t preferred)
+{
+    struct own_port *p;
+
+    HASH_FIND(hh, s->own_ports, &port, sizeof port, p);
+    if (p && p->up)
+        return p->key;
+    if (!p) {
+        p = NEW(struct own_port);
+        p->port = port;
+        p->key = choose_key(s, port, preferred);
+        HASH_ADD(hh, s->own_ports, port, sizeof p->port, p);
+    }
+    p->up = true;
+    own_due(s, p);
+    sync_need(s, port);
+    return p->key;
+}
+
+void sync_port_down(struct sync *s, topo_ref port)
+{
+    struct own_port *p;
+
+    HASH_FIND(hh, s->own_ports, &port, sizeof port, p);
+    if (!p || !p->up)
+        return;
+    p->up = false;
+    own_due(s, p);
+    share_forget_port(s, port);
+}
+
+struct port_commit {
+    struct own_port *ports[PORTS_PER_COMMIT];
+    char texts[PORTS_PER_COMMIT][128];
+    struct store_op ops[1 + 2 * PORTS_PER_COMMIT];
+    size_t n_ports, n_ops;
+    json_t *entries;
+};
+
+/* The due ports of the first device that has any; 'waiting' when some aren't loaded yet. */
+static struct device_item *gather(struct sync *s, struct port_commit *co, bool *waiting)
+{
+    struct device_item *device = NULL;
+    struct own_port *p, *next;
+
+    HASH_ITER (hh, s->own_ports, p, next) {
+        const struct topo_obj *o = topo_get(s->topo, p->port);
+        if (!p->due)
+            continue;
+        if (!o) {
+            *waiting = true;
+            continue;
+        }
+        struct device_item *d = o->missing ? NULL : sync_device(s, sync_port(s, p->port)->device);
+        if (!d) { /* gone, and its state with it */
+            own_done(s, p);
+            continue;
+        }
+        device = device ? device : d;
+        if (d == device && co->n_ports < PORTS_PER_COMMIT)
+            co->ports[co->n_ports++] = p;
+    }
+    return device;
+}
+
+static void add_ops(struct sync *s, struct port_commit *co, size_t i, const char *path,
+                    const struct store_value *v)
+{
+    const struct own_port *p = co->ports[i];
+    char host[UUID_STRLEN], id[UUID_STRLEN];
+    json_t *j = v->rc ? NULL : sync_json(s, "an active node", v);
+    struct port_state old = parse_port_state(s, j);
+    size_t before = co->n_ops;
+
+    json_decref(j);
+    snprintf(co->texts[i], sizeof co->texts[i],
+             "{\"host\":\"%s\",\"key\":%u,\"inc\":\"%016" PRIx64 "\"}",
+             uuid_format(&s->opt.host, host), p->key, s->inc);
+    if (!v->rc && (p->up ? strcmp(v->data, co->texts[i]) != 0 : old.host == s->host))
+        co->ops[co->n_ops++] =
+            (struct store_op){.type = STORE_DELETE, .path = path, .version = v->version};
+    if (p->up && (v->rc || co->n_ops > before))
+        co->ops[co->n_ops++] = (struct store_op){.type = STORE_CREATE,
+                                                 .flags = STORE_EPHEMERAL | STORE_PARENTS,
+                                                 .path = path,
+                                                 .data = co->texts[i],
+                                                 .size = strlen(co->texts[i])};
+    if (co->n_ops > before)
+        json_array_append_new(co->entries,
+                              json_pack("[s,s,s]", schema_types[ST_PORT].plural,
+                                        uuid_format(topo_id(s->topo, p->port), id), "s"));
+}
+
+static int try_ports(struct sync *s, struct port_commit *co, const struct device_item *d)
+{
+    char path[STORE_PATH_MAX];
+    struct batch b;
+
+    batch_init(&b, s);
+    objects_change_path(sync_type(&d->item), topo_id(s->topo, d->item.ref), path);
+    batch_add(&b, path);
+    for (size_t i = 0; i < co->n_ports; i++) {
+        objects_state_path(ST_PORT, topo_id(s->topo, co->ports[i]->port), "active", path);
+        batch_add(&b, path);
+    }
+    co->n_ops = 1;
+    co->entries = json_array();
+    int rc = batch_run(&b);
+    for (size_t i = 0; i < co->n_ports && !rc && !b.values[0].rc; i++)
+        add_ops(s, co, i, b.paths.v[1 + i], &b.values[1 + i]);
+    if (!rc && co->n_ops > 1) {
+        char *text = objects_change_bumped(b.values[0].data, b.values[0].size, co->entries);
+        co->ops[0] = (struct store_op){.type = STORE_SET,
+                                       .path = b.paths.v[0],
+                                       .data = text,
+                                       .size = strlen(text),
+                                       .version = b.values[0].version};
+        s->st.writes++;
+        rc = store_commit(s->store, co->ops, co->n_ops, NULL, NULL);
+        free(text);
+    }
+    json_decref(co->entries);
+    batch_free(&b);
+    return rc;
+}
+
+/* All agents whose ports hang on one bridge write its change node: who loses a race waits a while.
+ */
+static int write_ports(struct sync *s)
+{
+    bool waiting = false;
+    int rc = 0;
+
+    while (s->n_own_due && !rc) {
+        struct port_commit *co = NEW(struct port_commit);
+        struct device_item *d = gather(s, co, &waiting);
+        for (int i = 0; d && i < TRIES; i++) {
+            rc = try_ports(s, co, d);
+            if (rc != -ESTALE && rc != -EEXIST && rc != -ENOENT)
+                break;
+            s->st.conflicts++;
+        }
+        for (size_t i = 0; i < co->n_ports && !rc; i++)
+            own_done(s, co->ports[i]);
+        free(co);
+        if (!d)
+            break;
+    }
+    if (rc == -ESTALE || rc == -EEXIST || rc == -ENOENT) {
+        s->own_at = s->now + NSEC_PER_MSEC + hash_u64(s->now ^ s->inc) % (20 * NSEC_PER_MSEC);
+        sync_wants_run(s, s->own_at);
+        rc = 0;
+    }
+    return rc;
+}
+
+int state_flush(struct sync *s)
+{
+    int rc = 0;
+
+    if (!s->host || !s->host_name)
+        return 0;
+    if (s->host_due & STATE_HOST && !(rc = write_host(s)))
+        s->host_due &= ~(unsigned)STATE_HOST;
+    if (!rc && s->host_due & STATE_ALIVE && !(rc = write_alive(s)))
+        s->host_due &= ~(unsigned)STATE_ALIVE;
+    if (!rc && s->host_due & STATE_INTERFACES && !(rc = write_interfaces(s)))
+        s->host_due &= ~(unsigned)STATE_INTERFACES;
+    if (!rc && s->n_own_due && s->now >= s->own_at)
+        rc = write_ports(s);
+    else if (s->n_own_due)
+        sync_wants_run(s, s->own_at);
+    return rc;
+}

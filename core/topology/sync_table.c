@@ -1,0 +1,512 @@
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "topology/sync_impl.h"
+
+enum { ENTRIES_MAX = 4096 /* believed of one chunk */ };
+
+void table_path(const struct sync *s, const struct device_item *d, const char *chunk,
+                char path[STORE_PATH_MAX])
+{
+    objects_state_path(sync_type(&d->item), topo_id(s->topo, d->item.ref),
+                       d->item.kind == TOPO_BRIDGE ? "mac" : "arp", path);
+    if (chunk) {
+        size_t size = strlen(path);
+        snprintf(path + size, STORE_PATH_MAX - size, "/%s", chunk);
+    }
+}
+
+struct table *sync_table(struct sync *s, struct device_item *d)
+{
+    if (d->table)
+        return d->table;
+    struct table *t = d->table = NEW(struct table);
+    t->device = d;
+    t->log.version = -1;
+    if (d->item.kind == TOPO_BRIDGE)
+        t->macs = topo_mac_table_new();
+    else
+        t->neighs = topo_neigh_table_new();
+    vec_add(&s->tables, d->item.ref);
+    return t;
+}
+
+/* Claims */
+
+struct claim_key mac_key(uint16_t vlan, const struct mac *mac)
+{
+    return (struct claim_key){.a = mac_u64(mac) << 16 | vlan};
+}
+
+struct claim_key neigh_key(topo_ref port, const struct ip *ip)
+{
+    return (struct claim_key){ip->q[0], ip->q[1], port};
+}
+
+struct claim *claim_find(struct table *t, const struct claim_key *key)
+{
+    struct claim *c;
+
+    HASH_FIND(hh, t->claims, key, sizeof *key, c);
+    return c;
+}
+
+static void leave_chunk(struct table *t, struct claim *c)
+{
+    DL_DELETE(c->chunk->claims, c);
+    c->chunk->n--;
+    t->n_own -= c->chunk->own;
+}
+
+struct claim *claim_take(struct table *t, const struct claim_key *key, struct chunk *chunk)
+{
+    struct claim *c = claim_find(t, key);
+
+    if (c && c->chunk == chunk)
+        return c;
+    if (c) {
+        leave_chunk(t, c);
+    } else {
+        c = NEW(struct claim);
+        c->key = *key;
+        HASH_ADD(hh, t->claims, key, sizeof c->key, c);
+    }
+    c->chunk = chunk;
+    DL_APPEND(chunk->claims, c);
+    chunk->n++;
+    t->n_own += chunk->own;
+    return c;
+}
+
+void claim_drop(struct sync *s, struct table *t, struct claim *c)
+{
+    struct claim_key key = c->key;
+
+    leave_chunk(t, c);
+    HASH_DEL(t->claims, c);
+    free(c);
+    table_set(s, t, &key, NULL);
+}
+
+static int compare_keys(const void *pa, const void *pb)
+{
+    const struct table_seed *a = pa, *b = pb;
+
+    return memcmp(&a->key, &b->key, sizeof a->key);
+}
+
+static void set_mac(struct sync *s, struct table *t, const struct claim_key *key,
+                    const struct claim *c)
+{
+    struct table_seed seed = {*key, 0}, *found = NULL;
+    uint16_t vlan = (uint16_t)key->a;
+    struct mac mac;
+
+    for (unsigned i = 0; i < 6; i++)
+        mac.b[i] = (uint8_t)(key->a >> (56 - 8 * i));
+    if (!c && t->seeds.n)
+        found = bsearch(&seed, t->seeds.v, t->seeds.n, sizeof seed, compare_keys);
+    topo_ref port = c ? c->port : found ? found->port : 0;
+    if (topo_mac_set(t->macs, vlan, &mac, port) != port)
+        sync_changed(s, tag_bridge_mac(t->device->item.ref, vlan, &mac));
+}
+
+void table_set(struct sync *s, struct table *t, const struct claim_key *key, const struct claim *c)
+{
+    if (t->macs) {
+        set_mac(s, t, key, c);
+        return;
+    }
+    struct ip ip = {.q = {key->a, key->b}};
+    struct topo_neigh n = {0};
+    if (c)
+        n = (struct topo_neigh){c->mac, c->at + s->opt.neigh_stale_ns,
+                                c->at + s->opt.neigh_expire_ns};
+    if (topo_neigh_set(t->neighs, (topo_ref)key->port, &ip, c ? &n : NULL))
+        sync_changed(s, tag_neigh((topo_ref)key->port, &ip));
+}
+
+/* Chunks of other hosts */
+
+static bool parse_name(const char *name, struct uuid *host, uint64_t *inc)
+{
+    char text[UUID_STRLEN], hex[17] = "";
+
+    if (strlen(name) >= CHUNK_NAME || strlen(name) < 40 || name[36] != '.')
+        return false;
+    memcpy(text, name, 36);
+    text[36] = '\0';
+    size_t size = strcspn(name + 37, ".");
+    if (size > 16)
+        return false;
+    memcpy(hex, name + 37, size);
+    *inc = parse_hex(hex);
+    return !uuid_parse(text, host);
+}
+
+static void drop_chunk(struct sync *s, struct table *t, struct chunk *c)
+{
+    struct claim *claim, *next;
+
+    DL_FOREACH_SAFE(c->claims, claim, next)
+    claim_drop(s, t, claim);
+    HASH_DEL(t->chunks, c);
+    free(c);
+}
+
+/* What an entry of a chunk says. */
+struct entry {
+    struct claim_key key;
+    int64_t seq;
+    topo_ref port;
+    struct mac mac;
+    uint64_t at;
+};
+
+static bool parse_mac_entry(struct sync *s, const json_t *j, struct entry *e)
+{
+    const char *mac = json_string_value(json_array_get(j, 1));
+    const char *port = json_string_value(json_array_get(j, 2));
+    json_int_t vlan = json_integer_value(json_array_get(j, 0));
+    struct uuid id;
+    struct mac m;
+
+    if (!mac || !port || vlan < 0 || vlan > 4095 || mac_parse(mac, &m) || uuid_parse(port, &id))
+        return false;
+    e->key = mac_key((uint16_t)vlan, &m);
+    e->port = topo_intern(s->topo, TOPO_PORT, &id);
+    e->seq = json_integer_value(json_array_get(j, 3));
+    return true;
+}
+
+static bool parse_neigh_entry(struct sync *s, const json_t *j, struct entry *e)
+{
+    const char *port = json_string_value(json_array_get(j, 0));
+    const char *ip = json_string_value(json_array_get(j, 1));
+    const char *mac = json_string_value(json_array_get(j, 2));
+    int64_t learned_ms = json_integer_value(json_array_get(j, 3));
+    struct uuid id;
+    struct ip addr;
+
+    if (!port || !ip || !mac || uuid_parse(port, &id) || ip_parse(ip, &addr) ||
+        mac_parse(mac, &e->mac))
+        return false;
+    e->key = neigh_key(topo_intern(s->topo, TOPO_PORT, &id), &addr);
+    e->seq = json_integer_value(json_array_get(j, 4));
+    /* Learned so long ago by the wall clock; clocks that disagree can't make it older than it may
+     * get, nor younger than now. */
+    int64_t wall_ms = ((int64_t)s->now + s->wall_offset) / (int64_t)NSEC_PER_MSEC;
+    int64_t age = wall_ms > learned_ms ? wall_ms - learned_ms : 0;
+    uint64_t age_ns = MIN((uint64_t)age, s->opt.neigh_expire_ns / NSEC_PER_MSEC) * NSEC_PER_MSEC;
+    e->at = s->now - MIN(age_ns, s->now);
+    return true;
+}
+
+/* Whether a claim by revision 'seq' of another host comes after 'c'. */
+static bool later(const struct claim *c, int64_t seq)
+{
+    return seq > (c->seq < 0 ? -c->seq - 1 : c->seq);
+}
+
+static void apply_entry(struct sync *s, struct table *t, struct chunk *chunk, const struct entry *e)
+{
+    struct claim *c = claim_find(t, &e->key);
+
+    if (c && c->chunk != chunk) {
+        if (!later(c, e->seq))
+            return;
+        if (c->chunk->own)
+            share_lost(s, t, c->chunk);
+    }
+    c = claim_take(t, &e->key, chunk);
+    c->gen = chunk->gen;
+    if (c->seq == e->seq && c->port == e->port && mac_equal(&c->mac, &e->mac))
+        return;
+    c->seq = e->seq;
+    c->port = e->port;
+    c->mac = e->mac;
+    c->at = e->at;
+    table_set(s, t, &c->key, c);
+}
+
+static void apply_chunk(struct sync *s, struct table *t, struct chunk *chunk, const json_t *entries)
+{
+    struct claim *c, *next;
+
+    chunk->gen++;
+    for (size_t i = 0; i < MIN(json_array_size(entries), (size_t)ENTRIES_MAX); i++) {
+        const json_t *j = json_array_get(entries, i);
+        struct entry e = {0};
+        if (t->macs ? parse_mac_entry(s, j, &e) : parse_neigh_entry(s, j, &e))
+            apply_entry(s, t, chunk, &e);
+        else
+            s->st.broken++;
+    }
+    DL_FOREACH_SAFE(chunk->claims, c, next)
+    {
+        if (c->gen != chunk->gen)
+            claim_drop(s, t, c);
+    }
+}
+
+static void set_chunk(struct sync *s, struct table *t, const char *name,
+                      const struct store_value *v)
+{
+    struct chunk *c;
+    struct uuid host;
+    uint64_t inc;
+
+    HASH_FIND_STR(t->chunks, name, c);
+    if (!parse_name(name, &host, &inc) ||
+        (inc == s->inc && uuid_equal(&host, &s->opt.host))) /* own */
+        return;
+    const struct host_item *h = sync_host_item(s, topo_find(s->topo, &host));
+    if (v->rc || !h || !h->alive || h->inc != inc) {
+        if (c)
+            drop_chunk(s, t, c);
+        return;
+    }
+    if (!c) {
+        c = NEW(struct chunk);
+        memcpy(c->name, name, strlen(name) + 1);
+        c->host = h->item.ref;
+        c->inc = inc;
+        HASH_ADD_STR(t->chunks, name, c);
+    }
+    json_t *entries = sync_json(s, "a learned table", v);
+    apply_chunk(s, t, c, entries);
+    json_decref(entries);
+}
+
+typedef VEC(const char *) names;
+
+/* The hosts that wrote them must be known before their chunks count. */
+static int know_hosts(struct sync *s, const names *chunks)
+{
+    refs hosts = {0};
+    struct uuid id;
+    uint64_t inc;
+
+    for (size_t i = 0; i < chunks->n; i++) {
+        if (!parse_name(chunks->v[i], &id, &inc))
+            continue;
+        struct item *it = sync_item_new(s, topo_intern(s->topo, TOPO_HOST, &id), TOPO_HOST,
+                                        sizeof(struct host_item));
+        if (!it->loaded && !it->listed) {
+            it->listed = true;
+            vec_add(&hosts, it->ref);
+        }
+    }
+    int rc = sync_load_hosts(s, hosts.v, hosts.n);
+    for (size_t i = 0; i < hosts.n; i++)
+        sync_item(s, hosts.v[i])->listed = false;
+    free(hosts.v);
+    return rc;
+}
+
+static int read_chunks(struct sync *s, struct table *t, const names *chunks)
+{
+    char path[STORE_PATH_MAX];
+    struct batch b;
+    int rc = know_hosts(s, chunks);
+
+    batch_init(&b, s);
+    for (size_t i = 0; i < chunks->n; i++) {
+        table_path(s, t->device, chunks->v[i], path);
+        batch_add(&b, path);
+    }
+    if (!rc)
+        rc = batch_run(&b);
+    for (size_t i = 0; i < chunks->n && !rc; i++)
+        set_chunk(s, t, chunks->v[i], &b.values[i]);
+    batch_free(&b);
+    return rc;
+}
+
+static int list_chunks(struct sync *s, struct table *t, struct store_names *out)
+{
+    char path[STORE_PATH_MAX];
+    const char *p = path;
+    int missing;
+
+    table_path(s, t->device, NULL, path);
+    s->st.reads++;
+    return store_children_many(s->store, &p, 1, out, &missing, NULL);
+}
+
+static int read_all_chunks(struct sync *s, struct table *t)
+{
+    struct store_names listed;
+    struct chunk *c, *next;
+    names wanted = {0};
+    int rc = list_chunks(s, t, &listed);
+
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < listed.n; i++)
+        vec_add(&wanted, listed.names[i]);
+    rc = read_chunks(s, t, &wanted);
+    HASH_ITER (hh, t->chunks, c, next) {
+        bool there = c->own || rc;
+        for (size_t i = 0; i < listed.n && !there; i++)
+            there = !strcmp(listed.names[i], c->name);
+        if (!there)
+            drop_chunk(s, t, c);
+    }
+    free(wanted.v);
+    store_names_free(&listed);
+    return rc;
+}
+
+/* The log */
+
+/* A log node's content; what makes no sense in it is left out. */
+static void parse_log(struct sync *s, const char *path, const struct store_value *v,
+                      struct table_log *out)
+{
+    json_t *j = sync_json(s, path, v), *log = json_object_get(j, "log");
+
+    *out = (struct table_log){.rev = body_int(j, "rev", 0, 0, INT64_MAX - 1),
+                              .version = v->rc ? -1 : v->version};
+    for (size_t i = 0; i < json_array_size(log) && out->n < LOG_MAX; i++) {
+        const json_t *e = json_array_get(log, i);
+        const char *name = json_string_value(json_array_get(e, 1));
+        if (!name || strlen(name) >= CHUNK_NAME)
+            continue;
+        out->entries[out->n].rev = json_integer_value(json_array_get(e, 0));
+        memcpy(out->entries[out->n++].name, name, strlen(name) + 1);
+    }
+    json_decref(j);
+}
+
+/* The chunks written after 'since'; false when the log doesn't reach back so far. */
+static bool since(const struct table_log *log, int64_t rev, names *out)
+{
+    int64_t reached = log->rev + 1;
+
+    for (unsigned i = 0; i < log->n && log->entries[i].rev > rev; i++) {
+        bool twice = false;
+        reached = log->entries[i].rev;
+        for (size_t j = 0; j < out->n && !twice; j++)
+            twice = !strcmp(out->v[j], log->entries[i].name);
+        if (!twice)
+            vec_add(out, log->entries[i].name);
+    }
+    return reached <= rev + 1;
+}
+
+int table_catch_up(struct sync *s, struct table *t)
+{
+    char path[STORE_PATH_MAX];
+    struct table_log log;
+    struct store_value v;
+    names changed = {0};
+
+    table_path(s, t->device, NULL, path);
+    int rc = sync_get(s, path, &v);
+    if (rc)
+        return rc;
+    parse_log(s, path, &v, &log);
+    store_value_free(&v);
+    if (!t->loaded || log.rev < t->log.rev || !since(&log, t->log.rev, &changed))
+        rc = read_all_chunks(s, t);
+    else
+        rc = read_chunks(s, t, &changed);
+    free(changed.v);
+    if (!rc) {
+        t->log = log;
+        t->loaded = true;
+    }
+    return rc;
+}
+
+int sync_refresh_table(struct sync *s, struct device_item *d)
+{
+    struct table *t = sync_table(s, d);
+    char path[STORE_PATH_MAX];
+    int rc = 0;
+
+    if (!t->watched) {
+        table_path(s, d, NULL, path);
+        rc = sync_watch(s, path, WATCH_TABLE, d->item.ref);
+        t->watched = !rc;
+    }
+    return rc ? rc : table_catch_up(s, t);
+}
+
+int sync_tables_of_host(struct sync *s, const struct host_item *h)
+{
+    struct store_names listed;
+    struct chunk *c, *next;
+    struct uuid host;
+    uint64_t inc;
+    int rc = 0;
+
+    for (size_t i = 0; i < s->tables.n && !rc; i++) {
+        struct table *t = sync_device(s, s->tables.v[i])->table;
+        HASH_ITER (hh, t->chunks, c, next) {
+            if (!c->own && c->host == h->item.ref && (!h->alive || c->inc != h->inc))
+                drop_chunk(s, t, c);
+        }
+        if (!h->alive || h->item.ref == s->host || !t->loaded)
+            continue;
+        rc = list_chunks(s, t, &listed);
+        if (rc)
+            break;
+        names wanted = {0};
+        for (size_t n = 0; n < listed.n; n++) {
+            if (parse_name(listed.names[n], &host, &inc) && inc == h->inc &&
+                uuid_equal(&host, topo_id(s->topo, h->item.ref)))
+                vec_add(&wanted, listed.names[n]);
+        }
+        rc = read_chunks(s, t, &wanted);
+        free(wanted.v);
+        store_names_free(&listed);
+    }
+    return rc;
+}
+
+void sync_table_free(struct sync *s, struct device_item *d)
+{
+    struct table *t = d->table;
+    struct chunk *c, *next;
+    struct claim *claim, *next_claim;
+    char path[STORE_PATH_MAX];
+    const struct topo_obj *o = topo_get(s->topo, d->item.ref);
+
+    if (!t)
+        return;
+    if (t->watched) {
+        table_path(s, d, NULL, path);
+        sync_unwatch(s, path);
+    }
+    HASH_ITER (hh, t->claims, claim, next_claim) {
+        HASH_DEL(t->claims, claim);
+        free(claim);
+    }
+    HASH_ITER (hh, t->chunks, c, next) {
+        HASH_DEL(t->chunks, c);
+        free(c);
+    }
+    bool published = o && !o->missing;
+    if (!published) {
+        topo_mac_table_free(t->macs);
+        topo_neigh_table_free(t->neighs);
+    }
+    for (size_t i = 0; i < s->tables.n; i++) {
+        if (s->tables.v[i] == d->item.ref)
+            s->tables.v[i--] = s->tables.v[--s->tables.n];
+    }
+    free(t->seeds.v);
+    free(t);
+    d->table = NULL;
+}
+
+size_t table_memory(const struct table *t)
+{
+    if (!t)
+        return 0;
+    return sizeof *t + HASH_COUNT(t->claims) * sizeof(struct claim) + HASH_OVERHEAD(hh, t->claims) +
+           HASH_COUNT(t->chunks) * sizeof(struct chunk) + t->seeds.room * sizeof *t->seeds.v;
+}
