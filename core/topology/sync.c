@@ -250,7 +250,7 @@ void sync_close(struct sync *s)
         if (s->items[i])
             item_free(s, s->items[i]);
     }
-    state_free(s);
+    sync_state_free(s);
     sync_inbox_free(s);
     objects_close(s->db);
     if (s->fd >= 0)
@@ -402,7 +402,7 @@ static int load_other(struct sync *s, struct item *it)
     if (old)
         sync_changed(s, tag_object(it->ref));
     topo_publish(s->topo, topo_object((enum topo_kind)it->kind, sizeof *old, 0,
-                                      topo_id(s->topo, it->ref), body_string(body, "name")));
+                                      topo_id(s->topo, it->ref), sync_body_string(body, "name")));
     sync_is_loaded(s, it);
     json_decref(body);
     return 0;
@@ -433,11 +433,14 @@ static void build(struct sync *s)
         struct device_item *d = sync_device(s, s->builds.v[i]);
         if (!d || !(d->item.due & DUE_BUILD))
             continue;
+        const struct topo_obj *o = topo_get(s->topo, d->item.ref);
         d->item.due &= (uint8_t)~DUE_BUILD;
-        if (d->item.loaded && d->item.kind == TOPO_BRIDGE)
-            build_bridge(s, d, NULL);
-        else if (d->item.loaded)
-            build_router(s, d, NULL, NULL);
+        if (!d->item.loaded || !o || o->missing)
+            continue;
+        if (d->item.kind == TOPO_BRIDGE)
+            sync_build_bridge(s, d, NULL);
+        else
+            sync_build_router(s, d, NULL, NULL);
     }
     s->builds.n = 0;
 }
@@ -515,9 +518,9 @@ uint64_t sync_run(struct sync *s, uint64_t now_ns)
     take_events(s);
     sync_take_inbox(s);
     compare(s);
-    share_sweep(s);
-    if (now_ns >= s->retry_at && !(rc = state_flush(s)) && !(rc = work(s)) &&
-        !(rc = share_flush(s)))
+    sync_share_sweep(s);
+    if (now_ns >= s->retry_at && !(rc = sync_state_flush(s)) && !(rc = work(s)) &&
+        !(rc = sync_share_flush(s)))
         s->failures = 0;
     build(s);
     tell(s);
@@ -575,7 +578,7 @@ void sync_status(const struct sync *s, struct sync_status *out)
         if (it->kind != TOPO_BRIDGE && it->kind != TOPO_ROUTER)
             continue;
         const struct device_item *d = (const struct device_item *)it;
-        out->memory += sizeof *d + d->room * sizeof(topo_ref) + table_memory(d->table);
+        out->memory += sizeof *d + d->room * sizeof(topo_ref) + sync_table_memory(d->table);
         if (!d->table)
             continue;
         *(it->kind == TOPO_BRIDGE ? &out->n_macs : &out->n_neighs) += d->table->n_own;

@@ -71,7 +71,7 @@ static bool same_link(const struct topo_link *a, const struct topo_link *b)
 {
     return a->port == b->port && a->peer == b->peer && a->peer_device == b->peer_device &&
            a->vlan == b->vlan && mac_equal(&a->mac, &b->mac) && a->n_addrs == b->n_addrs &&
-           same_cidrs(a->addrs, b->addrs, a->n_addrs);
+           sync_same_cidrs(a->addrs, b->addrs, a->n_addrs);
 }
 
 static bool links_differ(struct sync *s, const struct topo_bridge *a, const struct topo_bridge *b)
@@ -154,7 +154,7 @@ static bool follows(struct sync *s, const struct topo_obj *old)
     return old && !old->missing;
 }
 
-void build_bridge(struct sync *s, struct device_item *d, const json_t *body)
+void sync_build_bridge(struct sync *s, struct device_item *d, const json_t *body)
 {
     const struct topo_bridge *old = topo_bridge(s->topo, d->item.ref);
     struct counts c = count(s, d);
@@ -162,12 +162,12 @@ void build_bridge(struct sync *s, struct device_item *d, const json_t *body)
                    c.addrs * sizeof(struct cidr) + d->seeds.n * sizeof(struct topo_seed) + 64;
     struct topo_bridge *b =
         topo_object(TOPO_BRIDGE, sizeof *b, extra, topo_id(s->topo, d->item.ref),
-                    body ? body_string(body, "name") : old->obj.name);
+                    body ? sync_body_string(body, "name") : old->obj.name);
 
     b->obj.self = d->item.ref;
-    b->admin_up = body ? body_bool(body, "adminStateUp", true) : old->admin_up;
-    b->infilter = body ? body_ref(s, body, "inboundFilterId", TOPO_CHAIN) : old->infilter;
-    b->outfilter = body ? body_ref(s, body, "outboundFilterId", TOPO_CHAIN) : old->outfilter;
+    b->admin_up = body ? sync_body_bool(body, "adminStateUp", true) : old->admin_up;
+    b->infilter = body ? sync_body_ref(s, body, "inboundFilterId", TOPO_CHAIN) : old->infilter;
+    b->outfilter = body ? sync_body_ref(s, body, "outboundFilterId", TOPO_CHAIN) : old->outfilter;
     b->exterior = topo_extra(b, c.exterior * sizeof *b->exterior);
     b->links = topo_extra(b, c.links * sizeof *b->links);
     b->n_seeds = (uint32_t)d->seeds.n;
@@ -175,7 +175,7 @@ void build_bridge(struct sync *s, struct device_item *d, const json_t *body)
     if (c.exterior || c.links)
         fill_ports(s, d, b);
     if (b->n_seeds)
-        seeds_fill(d, b->seeds);
+        sync_seeds_fill(d, b->seeds);
     b->macs = sync_table(s, d)->macs;
     bool flood = d->flood;
     d->flood = false;
@@ -257,13 +257,13 @@ static void fill_router(struct sync *s, struct topo_router *r, const json_t *bod
         r->as_number = old->as_number;
         return;
     }
-    r->admin_up = body_bool(body, "adminStateUp", true);
-    r->infilter = body_ref(s, body, "inboundFilterId", TOPO_CHAIN);
-    r->outfilter = body_ref(s, body, "outboundFilterId", TOPO_CHAIN);
-    r->local_redirect = body_ref(s, body, "localRedirectChainId", TOPO_CHAIN);
-    r->forward = body_ref(s, body, "forwardChainId", TOPO_CHAIN);
-    r->load_balancer = body_ref(s, body, "loadBalancerId", TOPO_LOAD_BALANCER);
-    r->as_number = body_int(body, "asNumber", -1, -1, UINT32_MAX);
+    r->admin_up = sync_body_bool(body, "adminStateUp", true);
+    r->infilter = sync_body_ref(s, body, "inboundFilterId", TOPO_CHAIN);
+    r->outfilter = sync_body_ref(s, body, "outboundFilterId", TOPO_CHAIN);
+    r->local_redirect = sync_body_ref(s, body, "localRedirectChainId", TOPO_CHAIN);
+    r->forward = sync_body_ref(s, body, "forwardChainId", TOPO_CHAIN);
+    r->load_balancer = sync_body_ref(s, body, "loadBalancerId", TOPO_LOAD_BALANCER);
+    r->as_number = sync_body_int(body, "asNumber", -1, -1, UINT32_MAX);
 }
 
 static bool router_differs(struct sync *s, const struct topo_router *a, const struct topo_router *b)
@@ -280,13 +280,13 @@ static bool router_differs(struct sync *s, const struct topo_router *a, const st
            strcmp(a->obj.name, b->obj.name);
 }
 
-void build_router(struct sync *s, struct device_item *d, const json_t *body,
-                  struct topo_lpm *routes)
+void sync_build_router(struct sync *s, struct device_item *d, const json_t *body,
+                       struct topo_lpm *routes)
 {
     const struct topo_router *old = topo_router(s->topo, d->item.ref);
     struct topo_router *r = topo_object(TOPO_ROUTER, sizeof *r, d->n_ports * sizeof(topo_ref) + 16,
                                         topo_id(s->topo, d->item.ref),
-                                        body ? body_string(body, "name") : old->obj.name);
+                                        body ? sync_body_string(body, "name") : old->obj.name);
 
     r->obj.self = d->item.ref;
     fill_router(s, r, body, old);

@@ -115,7 +115,7 @@ static int load_routes(struct sync *s, struct device_item *d, struct topo_lpm **
     struct topo_route *routes = NEW_ARRAY(n, struct topo_route);
     rc = sync_bodies(s, ST_ROUTE, ids, n, bodies);
     for (size_t i = 0; i < n; i++) {
-        if (bodies[i] && parse_route(s, &ids[i], bodies[i], &routes[n_routes]))
+        if (bodies[i] && sync_parse_route(s, &ids[i], bodies[i], &routes[n_routes]))
             n_routes++;
         json_decref(bodies[i]);
     }
@@ -149,11 +149,11 @@ static int load_parts(struct sync *s, struct device_item *d, const json_t *body)
 
     if (rc)
         return rc;
-    rc = d->item.kind == TOPO_BRIDGE ? seeds_load(s, d) : load_routes(s, d, &routes);
+    rc = d->item.kind == TOPO_BRIDGE ? sync_seeds_load(s, d) : load_routes(s, d, &routes);
     if (!rc && d->item.kind == TOPO_BRIDGE)
-        build_bridge(s, d, body);
+        sync_build_bridge(s, d, body);
     else if (!rc)
-        build_router(s, d, body, routes);
+        sync_build_router(s, d, body, routes);
     return rc;
 }
 
@@ -203,7 +203,7 @@ static int change_routes(struct sync *s, struct device_item *d, const uuids *ids
             routes[n++] = old[i];
     }
     for (size_t i = 0; i < ids->n; i++) {
-        if (bodies[i] && parse_route(s, &ids->v[i], bodies[i], &routes[n]))
+        if (bodies[i] && sync_parse_route(s, &ids->v[i], bodies[i], &routes[n]))
             n++;
         json_decref(bodies[i]);
     }
@@ -259,13 +259,13 @@ static int do_work(struct sync *s, struct device_item *d, struct work *w)
     if (!rc && w->routes.n && d->item.kind == TOPO_ROUTER)
         rc = change_routes(s, d, &w->routes, &routes);
     if (!rc && w->macs.n)
-        rc = seeds_change(s, d, ST_MAC_PORT, w->macs.v, w->macs.n);
+        rc = sync_seeds_change(s, d, ST_MAC_PORT, w->macs.v, w->macs.n);
     if (!rc && w->ips.n)
-        rc = seeds_change(s, d, ST_IP_MAC, w->ips.v, w->ips.n);
+        rc = sync_seeds_change(s, d, ST_IP_MAC, w->ips.v, w->ips.n);
     if (!rc && d->item.kind == TOPO_BRIDGE && (body || w->macs.n || w->ips.n))
-        build_bridge(s, d, body);
+        sync_build_bridge(s, d, body);
     else if (!rc && (body || routes))
-        build_router(s, d, body, routes);
+        sync_build_router(s, d, body, routes);
     json_decref(body);
     return rc;
 }

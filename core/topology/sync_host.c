@@ -64,7 +64,7 @@ static void parse_alive(struct sync *s, const struct store_value *v, bool *alive
     json_t *j = sync_json(s, "an alive node", v);
 
     *alive = !v->rc;
-    *inc = parse_hex(body_string(j, "inc"));
+    *inc = sync_parse_hex(sync_body_string(j, "inc"));
     json_decref(j);
 }
 
@@ -76,29 +76,29 @@ int sync_load_hosts(struct sync *s, const topo_ref *hosts, size_t n)
     struct batch b;
     int rc = n && !s->host && !s->zones_known ? load_all_zones(s) : 0;
 
-    batch_init(&b, s);
+    sync_batch_init(&b, s);
     for (size_t i = 0; i < n && !rc; i++) {
         struct host_item *h = sync_host_item(s, hosts[i]);
         alive_path(s, h, path);
         if (!h->item.watched)
             rc = sync_watch(s, path, WATCH_ALIVE, hosts[i]);
         h->item.watched |= !rc;
-        batch_add(&b, path);
+        sync_batch_add(&b, path);
         objects_path(ST_HOST, topo_id(s->topo, hosts[i]), path);
-        batch_add(&b, path);
+        sync_batch_add(&b, path);
     }
     if (!rc)
-        rc = batch_run(&b);
+        rc = sync_batch_run(&b);
     for (size_t i = 0; i < n && !rc; i++) {
         struct host_item *h = sync_host_item(s, hosts[i]);
         json_t *body = sync_body(s, ST_HOST, topo_id(s->topo, hosts[i]), &b.values[2 * i + 1]);
         if (!h->item.loaded)
             parse_alive(s, &b.values[2 * i], &h->alive, &h->inc);
-        publish_host(s, h, body_string(body, "name"));
+        publish_host(s, h, sync_body_string(body, "name"));
         sync_is_loaded(s, &h->item);
         json_decref(body);
     }
-    batch_free(&b);
+    sync_batch_free(&b);
     return rc;
 }
 
@@ -118,7 +118,7 @@ int sync_host_alive(struct sync *s, struct host_item *h)
     parse_alive(s, &v, &alive, &inc);
     store_value_free(&v);
     if (h->item.ref == s->host)
-        state_host_seen(s, alive, inc);
+        sync_state_host_seen(s, alive, inc);
     if (h->alive == alive && h->inc == inc && !h->stale)
         return 0;
     h->alive = alive;
@@ -146,10 +146,10 @@ static struct zone_member *member(struct zone_item *z, const struct uuid *id)
 static void set_member(struct sync *s, struct zone_item *z, const struct uuid *id,
                        const json_t *body)
 {
-    struct zone_member m = {.id = *id, .host = body_ref(s, body, "hostId", TOPO_HOST)};
+    struct zone_member m = {.id = *id, .host = sync_body_ref(s, body, "hostId", TOPO_HOST)};
     struct zone_member *old = member(z, id);
 
-    if (!m.host || !body_ip(body, "ipAddress", &m.ip)) {
+    if (!m.host || !sync_body_ip(body, "ipAddress", &m.ip)) {
         if (old)
             *old = z->members[--z->n];
         return;
@@ -202,9 +202,10 @@ int sync_load_zone(struct sync *s, struct zone_item *z)
         rc = sync_referrers(s, ST_TUNNEL_ZONE_HOST, "tunnelZoneId", &z->item, &ids, &n);
     if (!rc) {
         z->n = 0;
-        z->overlay = !strcmp(body_string(body, "type"), "vxlan") ||
-                     !strcmp(body_string(body, "type"), "gre");
-        z->type = !strcmp(body_string(body, "type"), "gre") ? FLOW_TUNNEL_GRE : FLOW_TUNNEL_VXLAN;
+        z->overlay = !strcmp(sync_body_string(body, "type"), "vxlan") ||
+                     !strcmp(sync_body_string(body, "type"), "gre");
+        z->type =
+            !strcmp(sync_body_string(body, "type"), "gre") ? FLOW_TUNNEL_GRE : FLOW_TUNNEL_VXLAN;
         rc = read_members(s, z, ids, n);
     }
     json_decref(body);
@@ -259,7 +260,7 @@ static int list_zone(json_t *obj, void *aux)
 {
     struct uuid id;
 
-    if (body_uuid(obj, "id", &id))
+    if (sync_body_uuid(obj, "id", &id))
         vec_add((uuids *)aux, id);
     return 0;
 }
@@ -289,7 +290,7 @@ static int load_memberships(struct sync *s)
     if (!rc)
         rc = sync_bodies(s, ST_TUNNEL_ZONE_HOST, ids, n, bodies);
     for (size_t i = 0; i < n; i++) {
-        if (!rc && body_uuid(bodies[i], "tunnelZoneId", &zone))
+        if (!rc && sync_body_uuid(bodies[i], "tunnelZoneId", &zone))
             rc = know_zone(s, &zone);
         json_decref(bodies[i]);
     }
@@ -308,10 +309,10 @@ static int compare_bindings(const void *pa, const void *pb)
 static void set_binding(struct sync *s, const struct uuid *id, const json_t *body)
 {
     struct binding b = {.id = *id}, *old = NULL;
-    const char *ifname = body_string(body, "interfaceName");
+    const char *ifname = sync_body_string(body, "interfaceName");
     struct uuid host;
-    bool here = body_uuid(body, "hostId", &host) && uuid_equal(&host, &s->opt.host) && *ifname &&
-                strlen(ifname) < sizeof b.ifname;
+    bool here = sync_body_uuid(body, "hostId", &host) && uuid_equal(&host, &s->opt.host) &&
+                *ifname && strlen(ifname) < sizeof b.ifname;
 
     for (size_t i = 0; i < s->bindings.n && !old; i++)
         old = uuid_equal(&s->bindings.v[i].id, id) ? &s->bindings.v[i] : NULL;

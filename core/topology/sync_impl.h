@@ -251,12 +251,12 @@ struct batch {
     struct sync *s;
     struct arena arena;
     VEC(const char *) paths;
-    struct store_value *values; /* parallel to paths, after batch_run() */
+    struct store_value *values; /* parallel to paths, after sync_batch_run() */
 };
-void batch_init(struct batch *b, struct sync *s);
-void batch_free(struct batch *b);
-size_t batch_add(struct batch *b, const char *path); /* its index */
-int batch_run(struct batch *b);
+void sync_batch_init(struct batch *b, struct sync *s);
+void sync_batch_free(struct batch *b);
+size_t sync_batch_add(struct batch *b, const char *path); /* its index */
+int sync_batch_run(struct batch *b);
 /* The validated body, or null: not there, or not to be understood (logged and counted). */
 json_t *sync_body(struct sync *s, enum schema_type_id type, const struct uuid *id,
                   const struct store_value *v);
@@ -268,18 +268,19 @@ int sync_get(struct sync *s, const char *path, struct store_value *v);  /* absen
 int sync_read_rev(struct sync *s, const struct item *it, int64_t *rev); /* of its change node */
 
 /* sync_parse.c: absent or nonsensical members give the default */
-bool body_uuid(const json_t *body, const char *key, struct uuid *id);
-bool body_bool(const json_t *body, const char *key, bool def);
-int64_t body_int(const json_t *body, const char *key, int64_t def, int64_t min, int64_t max);
-bool body_mac(const json_t *body, const char *key, struct mac *mac);
-bool body_ip(const json_t *body, const char *key, struct ip *ip);
-const char *body_string(const json_t *body, const char *key); /* "" */
-topo_ref body_ref(struct sync *s, const json_t *body, const char *key, enum topo_kind kind);
-struct topo_port *parse_port(struct sync *s, const struct uuid *id, const json_t *body);
-bool parse_route(struct sync *s, const struct uuid *id, const json_t *body, struct topo_route *out);
-bool same_cidrs(const struct cidr *a, const struct cidr *b, size_t n);
-struct port_state parse_port_state(struct sync *s, const json_t *value);
-uint64_t parse_hex(const char *s); /* 0 when it isn't */
+bool sync_body_uuid(const json_t *body, const char *key, struct uuid *id);
+bool sync_body_bool(const json_t *body, const char *key, bool def);
+int64_t sync_body_int(const json_t *body, const char *key, int64_t def, int64_t min, int64_t max);
+bool sync_body_mac(const json_t *body, const char *key, struct mac *mac);
+bool sync_body_ip(const json_t *body, const char *key, struct ip *ip);
+const char *sync_body_string(const json_t *body, const char *key); /* "" */
+topo_ref sync_body_ref(struct sync *s, const json_t *body, const char *key, enum topo_kind kind);
+struct topo_port *sync_parse_port(struct sync *s, const struct uuid *id, const json_t *body);
+bool sync_parse_route(struct sync *s, const struct uuid *id, const json_t *body,
+                      struct topo_route *out);
+bool sync_same_cidrs(const struct cidr *a, const struct cidr *b, size_t n);
+struct port_state sync_parse_port_state(struct sync *s, const json_t *value);
+uint64_t sync_parse_hex(const char *s); /* 0 when it isn't */
 
 /* sync_port.c */
 int sync_load_port(struct sync *s, struct port_item *p);
@@ -300,18 +301,18 @@ int sync_referrers(struct sync *s, enum schema_type_id type, const char *attr,
                    const struct item *it, struct uuid **ids, size_t *n);
 
 /* sync_seeds.c */
-int seeds_load(struct sync *s, struct device_item *d);
-int seeds_change(struct sync *s, struct device_item *d, enum schema_type_id type,
-                 const struct uuid *ids, size_t n);
+int sync_seeds_load(struct sync *s, struct device_item *d);
+int sync_seeds_change(struct sync *s, struct device_item *d, enum schema_type_id type,
+                      const struct uuid *ids, size_t n);
 /* Where the bridge's MAC table falls back to, after a change of the seeds. */
-void seeds_apply(struct sync *s, struct device_item *d);
+void sync_seeds_apply(struct sync *s, struct device_item *d);
 /* What a bridge publishes of them, sorted; n = d->seeds.n. */
-void seeds_fill(const struct device_item *d, struct topo_seed *out);
+void sync_seeds_fill(const struct device_item *d, struct topo_seed *out);
 
 /* sync_build.c: publish the device if it differs; null for what stays as it is */
-void build_bridge(struct sync *s, struct device_item *d, const json_t *body);
-void build_router(struct sync *s, struct device_item *d, const json_t *body,
-                  struct topo_lpm *routes);
+void sync_build_bridge(struct sync *s, struct device_item *d, const json_t *body);
+void sync_build_router(struct sync *s, struct device_item *d, const json_t *body,
+                       struct topo_lpm *routes);
 
 /* sync_host.c */
 int sync_load_hosts(struct sync *s, const topo_ref *hosts, size_t n);
@@ -389,27 +390,28 @@ int sync_refresh_table(struct sync *s, struct device_item *d);
 int sync_tables_of_host(struct sync *s, const struct host_item *h);
 void sync_table_free(struct sync *s, struct device_item *d);
 struct table *sync_table(struct sync *s, struct device_item *d); /* made if there is none */
-void table_path(const struct sync *s, const struct device_item *d, const char *chunk,
-                char path[STORE_PATH_MAX]);
-int table_catch_up(struct sync *s, struct table *t);
-struct claim_key mac_key(uint16_t vlan, const struct mac *mac);
-struct claim_key neigh_key(topo_ref port, const struct ip *ip);
-struct claim *claim_find(struct table *t, const struct claim_key *key);
-struct claim *claim_take(struct table *t, const struct claim_key *key, struct chunk *chunk);
+void sync_table_path(const struct sync *s, const struct device_item *d, const char *chunk,
+                     char path[STORE_PATH_MAX]);
+int sync_table_catch_up(struct sync *s, struct table *t);
+struct claim_key sync_mac_key(uint16_t vlan, const struct mac *mac);
+struct claim_key sync_neigh_key(topo_ref port, const struct ip *ip);
+struct claim *sync_claim_find(struct table *t, const struct claim_key *key);
+struct claim *sync_claim_take(struct table *t, const struct claim_key *key, struct chunk *chunk);
 /* Out of its chunk and the table; what follows for the topology is announced. */
-void claim_drop(struct sync *s, struct table *t, struct claim *c);
+void sync_claim_drop(struct sync *s, struct table *t, struct claim *c);
 /* Enters what the claim says, or with null what holds without one, into the published table. */
-void table_set(struct sync *s, struct table *t, const struct claim_key *key, const struct claim *c);
-size_t table_memory(const struct table *t);
+void sync_table_set(struct sync *s, struct table *t, const struct claim_key *key,
+                    const struct claim *c);
+size_t sync_table_memory(const struct table *t);
 
 /* sync_share.c */
-void share_mac(struct sync *s, const struct said *w);
-void share_neigh(struct sync *s, const struct said *w);
-void share_forget(struct sync *s, struct table *t, struct claim *c);
-void share_forget_port(struct sync *s, topo_ref port);
-void share_lost(struct sync *s, struct table *t, struct chunk *own);
-int share_flush(struct sync *s);
-void share_sweep(struct sync *s);
+void sync_share_mac(struct sync *s, const struct said *w);
+void sync_share_neigh(struct sync *s, const struct said *w);
+void sync_share_forget(struct sync *s, struct table *t, struct claim *c);
+void sync_share_forget_port(struct sync *s, topo_ref port);
+void sync_share_lost(struct sync *s, struct table *t, struct chunk *own);
+int sync_share_flush(struct sync *s);
+void sync_share_sweep(struct sync *s);
 
 /* sync_learn.c */
 void sync_inbox_init(struct sync *s);
@@ -417,8 +419,8 @@ void sync_inbox_free(struct sync *s);
 void sync_take_inbox(struct sync *s);
 
 /* sync_state.c */
-int state_flush(struct sync *s);
-void state_free(struct sync *s);
-void state_host_seen(struct sync *s, bool alive, uint64_t inc);
+int sync_state_flush(struct sync *s);
+void sync_state_free(struct sync *s);
+void sync_state_host_seen(struct sync *s, bool alive, uint64_t inc);
 
 #endif

@@ -242,20 +242,20 @@ static void take_forget(struct sync *s, const struct said *w)
 
     if (!d || !d->table || (d->item.kind == TOPO_BRIDGE) != mac)
         return;
-    struct claim_key key = mac ? mac_key(w->vlan, &w->mac) : neigh_key(w->port, &w->ip);
-    struct claim *c = claim_find(d->table, &key);
+    struct claim_key key = mac ? sync_mac_key(w->vlan, &w->mac) : sync_neigh_key(w->port, &w->ip);
+    struct claim *c = sync_claim_find(d->table, &key);
     if (c && c->chunk->own)
-        share_forget(s, d->table, c);
+        sync_share_forget(s, d->table, c);
 }
 
 static void take_said(struct sync *s, const struct said *w)
 {
     switch (w->kind) {
     case SAID_MAC:
-        share_mac(s, w);
+        sync_share_mac(s, w);
         break;
     case SAID_NEIGH:
-        share_neigh(s, w);
+        sync_share_neigh(s, w);
         break;
     case SAID_ADDR:
         take_addr(s, w);

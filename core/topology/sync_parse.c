@@ -3,26 +3,26 @@
 
 #include "topology/sync_impl.h"
 
-const char *body_string(const json_t *body, const char *key)
+const char *sync_body_string(const json_t *body, const char *key)
 {
     const char *text = json_string_value(json_object_get(body, key));
 
     return text ? text : "";
 }
 
-bool body_uuid(const json_t *body, const char *key, struct uuid *id)
+bool sync_body_uuid(const json_t *body, const char *key, struct uuid *id)
 {
-    return !uuid_parse(body_string(body, key), id);
+    return !uuid_parse(sync_body_string(body, key), id);
 }
 
-bool body_bool(const json_t *body, const char *key, bool def)
+bool sync_body_bool(const json_t *body, const char *key, bool def)
 {
     const json_t *v = json_object_get(body, key);
 
     return json_is_boolean(v) ? json_is_true(v) : def;
 }
 
-int64_t body_int(const json_t *body, const char *key, int64_t def, int64_t min, int64_t max)
+int64_t sync_body_int(const json_t *body, const char *key, int64_t def, int64_t min, int64_t max)
 {
     const json_t *v = json_object_get(body, key);
     int64_t n = json_integer_value(v);
@@ -30,24 +30,24 @@ int64_t body_int(const json_t *body, const char *key, int64_t def, int64_t min, 
     return json_is_integer(v) && n >= min && n <= max ? n : def;
 }
 
-bool body_mac(const json_t *body, const char *key, struct mac *mac)
+bool sync_body_mac(const json_t *body, const char *key, struct mac *mac)
 {
-    return !mac_parse(body_string(body, key), mac);
+    return !mac_parse(sync_body_string(body, key), mac);
 }
 
-bool body_ip(const json_t *body, const char *key, struct ip *ip)
+bool sync_body_ip(const json_t *body, const char *key, struct ip *ip)
 {
-    return !ip_parse(body_string(body, key), ip);
+    return !ip_parse(sync_body_string(body, key), ip);
 }
 
-topo_ref body_ref(struct sync *s, const json_t *body, const char *key, enum topo_kind kind)
+topo_ref sync_body_ref(struct sync *s, const json_t *body, const char *key, enum topo_kind kind)
 {
     struct uuid id;
 
-    return body_uuid(body, key, &id) ? topo_intern(s->topo, kind, &id) : 0;
+    return sync_body_uuid(body, key, &id) ? topo_intern(s->topo, kind, &id) : 0;
 }
 
-uint64_t parse_hex(const char *text)
+uint64_t sync_parse_hex(const char *text)
 {
     char *end;
 
@@ -59,35 +59,35 @@ uint64_t parse_hex(const char *text)
 
 static void parse_binding(struct sync *s, struct topo_port *p, const json_t *body)
 {
-    const char *ifname = body_string(body, "interfaceName");
+    const char *ifname = sync_body_string(body, "interfaceName");
 
     if (!*ifname || strlen(ifname) >= sizeof p->ifname)
         return;
-    p->host = body_ref(s, body, "hostId", TOPO_HOST);
+    p->host = sync_body_ref(s, body, "hostId", TOPO_HOST);
     memcpy(p->ifname, ifname, strlen(ifname));
 }
 
-struct topo_port *parse_port(struct sync *s, const struct uuid *id, const json_t *body)
+struct topo_port *sync_parse_port(struct sync *s, const struct uuid *id, const json_t *body)
 {
     const json_t *addrs = json_object_get(body, "portSubnet");
     size_t n = MIN(json_array_size(addrs), (size_t)UINT16_MAX);
     struct topo_port *p = topo_object(TOPO_PORT, sizeof *p, n * sizeof(struct cidr) + 16, id,
-                                      body_string(body, "name"));
+                                      sync_body_string(body, "name"));
 
     p->device_kind = TOPO_BRIDGE;
-    p->device = body_ref(s, body, "bridgeId", TOPO_BRIDGE);
+    p->device = sync_body_ref(s, body, "bridgeId", TOPO_BRIDGE);
     if (!p->device) {
         p->device_kind = TOPO_ROUTER;
-        p->device = body_ref(s, body, "routerId", TOPO_ROUTER);
+        p->device = sync_body_ref(s, body, "routerId", TOPO_ROUTER);
     }
-    p->admin_up = body_bool(body, "adminStateUp", true);
-    p->infilter = body_ref(s, body, "inboundFilterId", TOPO_CHAIN);
-    p->outfilter = body_ref(s, body, "outboundFilterId", TOPO_CHAIN);
-    p->vlan = (uint16_t)body_int(body, "vlanId", 0, 0, 4094);
+    p->admin_up = sync_body_bool(body, "adminStateUp", true);
+    p->infilter = sync_body_ref(s, body, "inboundFilterId", TOPO_CHAIN);
+    p->outfilter = sync_body_ref(s, body, "outboundFilterId", TOPO_CHAIN);
+    p->vlan = (uint16_t)sync_body_int(body, "vlanId", 0, 0, 4094);
     parse_binding(s, p, body);
     if (!p->host)
-        p->peer = body_ref(s, body, "peerId", TOPO_PORT);
-    body_mac(body, "portMac", &p->mac);
+        p->peer = sync_body_ref(s, body, "peerId", TOPO_PORT);
+    sync_body_mac(body, "portMac", &p->mac);
     p->link_local = ip_link_local_of_mac(&p->mac);
     p->addrs = topo_extra(p, n * sizeof(struct cidr));
     for (size_t i = 0; i < n; i++) {
@@ -98,7 +98,8 @@ struct topo_port *parse_port(struct sync *s, const struct uuid *id, const json_t
     return p;
 }
 
-bool parse_route(struct sync *s, const struct uuid *id, const json_t *body, struct topo_route *out)
+bool sync_parse_route(struct sync *s, const struct uuid *id, const json_t *body,
+                      struct topo_route *out)
 {
     static const struct {
         const char *word;
@@ -107,7 +108,7 @@ bool parse_route(struct sync *s, const struct uuid *id, const json_t *body, stru
                 {"Local", TOPO_HOP_LOCAL},
                 {"BlackHole", TOPO_HOP_BLACKHOLE},
                 {"Reject", TOPO_HOP_REJECT}};
-    const char *type = body_string(body, "type");
+    const char *type = sync_body_string(body, "type");
     bool known = false;
 
     *out = (struct topo_route){.id = *id};
@@ -117,29 +118,29 @@ bool parse_route(struct sync *s, const struct uuid *id, const json_t *body, stru
             known = true;
         }
     }
-    if (!known || cidr_parse(body_string(body, "dstNetworkAddr"), &out->dst))
+    if (!known || cidr_parse(sync_body_string(body, "dstNetworkAddr"), &out->dst))
         return false;
-    if (cidr_parse(body_string(body, "srcNetworkAddr"), &out->src))
+    if (cidr_parse(sync_body_string(body, "srcNetworkAddr"), &out->src))
         out->src = (struct cidr){ip_is4(&out->dst.addr) ? ip_from4(0) : ip_none, 0};
-    out->weight = (uint32_t)body_int(body, "weight", 0, 0, INT32_MAX);
-    out->port = body_ref(s, body, "nextHopPort", TOPO_PORT);
-    body_ip(body, "nextHopGateway", &out->gateway);
+    out->weight = (uint32_t)sync_body_int(body, "weight", 0, 0, INT32_MAX);
+    out->port = sync_body_ref(s, body, "nextHopPort", TOPO_PORT);
+    sync_body_ip(body, "nextHopGateway", &out->gateway);
     if (ip_is4(&out->gateway) && !ip_to4(&out->gateway))
         out->gateway = ip_none;
     return out->port || out->hop == TOPO_HOP_BLACKHOLE || out->hop == TOPO_HOP_REJECT;
 }
 
-struct port_state parse_port_state(struct sync *s, const json_t *value)
+struct port_state sync_parse_port_state(struct sync *s, const json_t *value)
 {
-    struct port_state st = {.host = body_ref(s, value, "host", TOPO_HOST)};
+    struct port_state st = {.host = sync_body_ref(s, value, "host", TOPO_HOST)};
 
     st.there = st.host != 0;
-    st.key = (uint32_t)body_int(value, "key", 0, 0, 0xffffff);
-    st.inc = parse_hex(body_string(value, "inc"));
+    st.key = (uint32_t)sync_body_int(value, "key", 0, 0, 0xffffff);
+    st.inc = sync_parse_hex(sync_body_string(value, "inc"));
     return st;
 }
 
-bool same_cidrs(const struct cidr *a, const struct cidr *b, size_t n)
+bool sync_same_cidrs(const struct cidr *a, const struct cidr *b, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         if (a[i].len != b[i].len || !ip_equal(&a[i].addr, &b[i].addr))

@@ -16,23 +16,23 @@ static int read_drafts(struct sync *s, const topo_ref *ports, size_t n, drafts *
     char path[STORE_PATH_MAX];
     struct batch b;
 
-    batch_init(&b, s);
+    sync_batch_init(&b, s);
     for (size_t i = 0; i < n; i++) {
         objects_path(ST_PORT, topo_id(s->topo, ports[i]), path);
-        batch_add(&b, path);
+        sync_batch_add(&b, path);
         objects_state_path(ST_PORT, topo_id(s->topo, ports[i]), "active", path);
-        batch_add(&b, path);
+        sync_batch_add(&b, path);
     }
-    int rc = batch_run(&b);
+    int rc = sync_batch_run(&b);
     for (size_t i = 0; i < n && !rc; i++) {
         struct draft d = {.ref = ports[i]};
         json_t *active = sync_json(s, "an active node", &b.values[2 * i + 1]);
         d.body = sync_body(s, ST_PORT, topo_id(s->topo, ports[i]), &b.values[2 * i]);
-        d.state = parse_port_state(s, active);
+        d.state = sync_parse_port_state(s, active);
         json_decref(active);
         vec_add(out, d);
     }
-    batch_free(&b);
+    sync_batch_free(&b);
     return rc;
 }
 
@@ -65,13 +65,13 @@ static void wants(struct sync *s, const drafts *ds, size_t from, refs *peers, re
 
     for (size_t i = from; i < ds->n; i++) {
         const json_t *body = ds->v[i].body;
-        topo_ref host = body_ref(s, body, "hostId", TOPO_HOST);
-        topo_ref peer = host ? 0 : body_ref(s, body, "peerId", TOPO_PORT);
+        topo_ref host = sync_body_ref(s, body, "hostId", TOPO_HOST);
+        topo_ref peer = host ? 0 : sync_body_ref(s, body, "peerId", TOPO_PORT);
         if (host) {
             sync_item_new(s, host, TOPO_HOST, sizeof(struct host_item));
             list(s, hosts, host);
         }
-        if (peer && peers && body_uuid(body, "bridgeId", &id)) {
+        if (peer && peers && sync_body_uuid(body, "bridgeId", &id)) {
             port_item(s, peer);
             list(s, peers, peer);
         }
@@ -99,7 +99,7 @@ static bool same_port(const struct topo_port *a, const struct topo_port *b)
 {
     return same_reach(a, b) && a->device == b->device && !strcmp(a->ifname, b->ifname) &&
            a->infilter == b->infilter && mac_equal(&a->mac, &b->mac) && a->n_addrs == b->n_addrs &&
-           same_cidrs(a->addrs, b->addrs, a->n_addrs) && !strcmp(a->obj.name, b->obj.name);
+           sync_same_cidrs(a->addrs, b->addrs, a->n_addrs) && !strcmp(a->obj.name, b->obj.name);
 }
 
 static void rebuild_around(struct sync *s, const struct topo_port *p, bool flood)
@@ -148,7 +148,7 @@ static int set_port(struct sync *s, const struct draft *d)
         sync_unwatch(s, path);
         p->item.watched = false;
     }
-    struct topo_port *port = parse_port(s, topo_id(s->topo, d->ref), d->body);
+    struct topo_port *port = sync_parse_port(s, topo_id(s->topo, d->ref), d->body);
     struct device_item *dev = sync_device(s, port->device);
     p->device = port->device;
     if (dev)
@@ -206,10 +206,10 @@ int sync_load_port(struct sync *s, struct port_item *p)
         rc = sync_bodies(s, ST_PORT, topo_id(s->topo, p->item.ref), 1, &body);
         if (rc)
             return rc;
-        device = body_ref(s, body, "bridgeId", TOPO_BRIDGE);
+        device = sync_body_ref(s, body, "bridgeId", TOPO_BRIDGE);
         enum topo_kind kind = device ? TOPO_BRIDGE : TOPO_ROUTER;
         if (!device)
-            device = body_ref(s, body, "routerId", TOPO_ROUTER);
+            device = sync_body_ref(s, body, "routerId", TOPO_ROUTER);
         json_decref(body);
         if (device)
             sync_item_new(s, device, (uint8_t)kind, sizeof(struct device_item));

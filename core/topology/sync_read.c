@@ -5,13 +5,13 @@
 
 enum { PER_ROUND = 512 };
 
-void batch_init(struct batch *b, struct sync *s)
+void sync_batch_init(struct batch *b, struct sync *s)
 {
     *b = (struct batch){.s = s};
     arena_init(&b->arena, 4096);
 }
 
-void batch_free(struct batch *b)
+void sync_batch_free(struct batch *b)
 {
     for (size_t i = 0; b->values && i < b->paths.n; i++)
         store_value_free(&b->values[i]);
@@ -20,7 +20,7 @@ void batch_free(struct batch *b)
     arena_free(&b->arena);
 }
 
-size_t batch_add(struct batch *b, const char *path)
+size_t sync_batch_add(struct batch *b, const char *path)
 {
     size_t size = strlen(path) + 1;
     char *copy = arena_alloc(&b->arena, size);
@@ -30,7 +30,7 @@ size_t batch_add(struct batch *b, const char *path)
     return b->paths.n - 1;
 }
 
-int batch_run(struct batch *b)
+int sync_batch_run(struct batch *b)
 {
     b->values = NEW_ARRAY(b->paths.n, struct store_value);
     for (size_t at = 0; at < b->paths.n; at += PER_ROUND) {
@@ -87,15 +87,15 @@ int sync_bodies(struct sync *s, enum schema_type_id type, const struct uuid *ids
     char path[STORE_PATH_MAX];
     struct batch b;
 
-    batch_init(&b, s);
+    sync_batch_init(&b, s);
     for (size_t i = 0; i < n; i++) {
         objects_path(type, &ids[i], path);
-        batch_add(&b, path);
+        sync_batch_add(&b, path);
     }
-    int rc = batch_run(&b);
+    int rc = sync_batch_run(&b);
     for (size_t i = 0; i < n; i++)
         bodies[i] = rc ? NULL : sync_body(s, type, &ids[i], &b.values[i]);
-    batch_free(&b);
+    sync_batch_free(&b);
     return rc;
 }
 
@@ -109,7 +109,7 @@ int sync_read_rev(struct sync *s, const struct item *it, int64_t *rev)
     if (rc)
         return rc;
     json_t *j = sync_json(s, path, &v);
-    *rev = body_int(j, "rev", 0, 0, INT64_MAX);
+    *rev = sync_body_int(j, "rev", 0, 0, INT64_MAX);
     json_decref(j);
     store_value_free(&v);
     return 0;

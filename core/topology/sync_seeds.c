@@ -31,12 +31,12 @@ static void add(struct sync *s, struct device_item *d, enum schema_type_id type,
 {
     struct seed seed = {.id = *id};
 
-    if (!body || !body_mac(body, type == ST_MAC_PORT ? "macAddr" : "mac", &seed.mac))
+    if (!body || !sync_body_mac(body, type == ST_MAC_PORT ? "macAddr" : "mac", &seed.mac))
         return;
     if (type == ST_MAC_PORT) {
-        seed.vlan = (uint16_t)body_int(body, "vlanId", 0, 0, 4094);
-        seed.port = body_ref(s, body, "portId", TOPO_PORT);
-    } else if (!body_ip(body, "ip", &seed.ip)) {
+        seed.vlan = (uint16_t)sync_body_int(body, "vlanId", 0, 0, 4094);
+        seed.port = sync_body_ref(s, body, "portId", TOPO_PORT);
+    } else if (!sync_body_ip(body, "ip", &seed.ip)) {
         return;
     }
     size_t at = place(d, id);
@@ -45,8 +45,8 @@ static void add(struct sync *s, struct device_item *d, enum schema_type_id type,
     d->seeds.v[at] = seed;
 }
 
-int seeds_change(struct sync *s, struct device_item *d, enum schema_type_id type,
-                 const struct uuid *ids, size_t n)
+int sync_seeds_change(struct sync *s, struct device_item *d, enum schema_type_id type,
+                      const struct uuid *ids, size_t n)
 {
     json_t **bodies = NEW_ARRAY(n, json_t *);
     int rc = sync_bodies(s, type, ids, n, bodies);
@@ -58,11 +58,11 @@ int seeds_change(struct sync *s, struct device_item *d, enum schema_type_id type
     }
     free(bodies);
     if (!rc)
-        seeds_apply(s, d);
+        sync_seeds_apply(s, d);
     return rc;
 }
 
-int seeds_load(struct sync *s, struct device_item *d)
+int sync_seeds_load(struct sync *s, struct device_item *d)
 {
     static const enum schema_type_id types[] = {ST_MAC_PORT, ST_IP_MAC};
     struct uuid *ids;
@@ -73,7 +73,7 @@ int seeds_load(struct sync *s, struct device_item *d)
     for (unsigned i = 0; i < 2 && !rc; i++) {
         rc = sync_referrers(s, types[i], "bridgeId", &d->item, &ids, &n);
         if (!rc)
-            rc = seeds_change(s, d, types[i], ids, n);
+            rc = sync_seeds_change(s, d, types[i], ids, n);
         free(ids);
     }
     return rc;
@@ -86,7 +86,7 @@ static int compare_keys(const void *pa, const void *pb)
     return memcmp(&a->key, &b->key, sizeof a->key);
 }
 
-void seeds_apply(struct sync *s, struct device_item *d)
+void sync_seeds_apply(struct sync *s, struct device_item *d)
 {
     struct table *t = sync_table(s, d);
     struct table_seed *old = t->seeds.v;
@@ -96,17 +96,18 @@ void seeds_apply(struct sync *s, struct device_item *d)
     for (size_t i = 0; i < d->seeds.n; i++) {
         const struct seed *seed = &d->seeds.v[i];
         if (seed->port)
-            vec_add(&t->seeds, (struct table_seed){mac_key(seed->vlan, &seed->mac), seed->port});
+            vec_add(&t->seeds,
+                    (struct table_seed){sync_mac_key(seed->vlan, &seed->mac), seed->port});
     }
     if (t->seeds.n)
         qsort(t->seeds.v, t->seeds.n, sizeof *t->seeds.v, compare_keys);
     for (size_t i = 0; i < n_old; i++) {
-        if (!claim_find(t, &old[i].key))
-            table_set(s, t, &old[i].key, NULL);
+        if (!sync_claim_find(t, &old[i].key))
+            sync_table_set(s, t, &old[i].key, NULL);
     }
     for (size_t i = 0; i < t->seeds.n; i++) {
-        if (!claim_find(t, &t->seeds.v[i].key))
-            table_set(s, t, &t->seeds.v[i].key, NULL);
+        if (!sync_claim_find(t, &t->seeds.v[i].key))
+            sync_table_set(s, t, &t->seeds.v[i].key, NULL);
     }
     free(old);
 }
@@ -119,7 +120,7 @@ static int compare_seeds(const void *pa, const void *pb)
     return c ? c : memcmp(&a->mac, &b->mac, sizeof a->mac);
 }
 
-void seeds_fill(const struct device_item *d, struct topo_seed *out)
+void sync_seeds_fill(const struct device_item *d, struct topo_seed *out)
 {
     size_t n_macs = 0;
 

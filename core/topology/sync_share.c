@@ -37,30 +37,30 @@ static void chunk_due(struct sync *s, struct table *t, struct chunk *c)
     sync_wants_run(s, t->flush_at);
 }
 
-void share_lost(struct sync *s, struct table *t, struct chunk *own)
+void sync_share_lost(struct sync *s, struct table *t, struct chunk *own)
 {
     chunk_due(s, t, own);
     if (own->n < CHUNK_FULL / 4 && t->open != own && (!t->open || t->open->n > own->n))
         t->open = own;
 }
 
-void share_forget(struct sync *s, struct table *t, struct claim *c)
+void sync_share_forget(struct sync *s, struct table *t, struct claim *c)
 {
     struct chunk *own = c->chunk;
 
-    claim_drop(s, t, c);
-    share_lost(s, t, own);
+    sync_claim_drop(s, t, c);
+    sync_share_lost(s, t, own);
 }
 
 /* Makes the key this host's claim, to be written with the next flush. */
 static struct claim *claim_own(struct sync *s, struct table *t, const struct claim_key *key,
                                uint64_t at)
 {
-    struct claim *c = claim_find(t, key);
+    struct claim *c = sync_claim_find(t, key);
     struct chunk *was = c ? c->chunk : NULL;
 
     if (!was || !was->own)
-        c = claim_take(t, key, open_chunk(s, t));
+        c = sync_claim_take(t, key, open_chunk(s, t));
     c->seq = -t->log.rev - 1;
     c->at = at;
     chunk_due(s, t, c->chunk);
@@ -74,45 +74,45 @@ static struct table *table_of(struct sync *s, topo_ref device, uint8_t kind)
     return d && d->item.kind == kind && d->item.loaded && s->host ? d->table : NULL;
 }
 
-void share_mac(struct sync *s, const struct said *w)
+void sync_share_mac(struct sync *s, const struct said *w)
 {
     struct table *t = table_of(s, w->device, TOPO_BRIDGE);
-    struct claim_key key = mac_key(w->vlan, &w->mac);
+    struct claim_key key = sync_mac_key(w->vlan, &w->mac);
 
     if (w->news)
         sync_changed(s, tag_bridge_mac(w->device, w->vlan, &w->mac));
     if (!t)
         return;
-    struct claim *c = claim_find(t, &key);
+    struct claim *c = sync_claim_find(t, &key);
     if (c && c->chunk->own && c->port == w->port) {
         c->at = w->at;
         return;
     }
     c = claim_own(s, t, &key, w->at);
     c->port = w->port;
-    table_set(s, t, &key, c);
+    sync_table_set(s, t, &key, c);
 }
 
-void share_neigh(struct sync *s, const struct said *w)
+void sync_share_neigh(struct sync *s, const struct said *w)
 {
     struct table *t = table_of(s, w->device, TOPO_ROUTER);
-    struct claim_key key = neigh_key(w->port, &w->ip);
+    struct claim_key key = sync_neigh_key(w->port, &w->ip);
 
     if (w->news)
         sync_changed(s, tag_neigh(w->port, &w->ip));
     if (!t)
         return;
-    struct claim *c = claim_find(t, &key);
+    struct claim *c = sync_claim_find(t, &key);
     if (c && mac_equal(&c->mac, &w->mac) && w->at < c->at + s->opt.neigh_stale_ns) {
-        table_set(s, t, &key, c);
+        sync_table_set(s, t, &key, c);
         return;
     }
     c = claim_own(s, t, &key, w->at);
     c->mac = w->mac;
-    table_set(s, t, &key, c);
+    sync_table_set(s, t, &key, c);
 }
 
-void share_forget_port(struct sync *s, topo_ref port)
+void sync_share_forget_port(struct sync *s, topo_ref port)
 {
     const struct port_item *p = sync_port(s, port);
     struct table *t = p ? table_of(s, p->device, TOPO_BRIDGE) : NULL;
@@ -122,7 +122,7 @@ void share_forget_port(struct sync *s, topo_ref port)
         return;
     HASH_ITER (hh, t->claims, c, next) {
         if (c->chunk->own && c->port == port)
-            share_forget(s, t, c);
+            sync_share_forget(s, t, c);
     }
 }
 
@@ -135,11 +135,11 @@ static void expire(struct sync *s, struct table *t)
         return;
     HASH_ITER (hh, t->claims, c, next) {
         if (c->chunk->own && c->at + life <= s->now)
-            share_forget(s, t, c);
+            sync_share_forget(s, t, c);
     }
 }
 
-void share_sweep(struct sync *s)
+void sync_share_sweep(struct sync *s)
 {
     if (s->now >= s->sweep_at) {
         s->sweep_at = s->now + MIN(s->opt.mac_idle_ns, s->opt.neigh_expire_ns) / 8;
@@ -250,14 +250,14 @@ static unsigned prepare(struct sync *s, struct table *t, struct commit *co)
     if (!n)
         return 0;
     next_log(co, t, n);
-    table_path(s, t->device, NULL, co->paths[0]);
+    sync_table_path(s, t->device, NULL, co->paths[0]);
     if (t->log.version < 0)
         add_op(co, STORE_CREATE, STORE_PARENTS, 0, &co->log_text);
     else
         add_op(co, STORE_SET, 0, t->log.version, &co->log_text);
     for (unsigned i = 0; i < n; i++) {
         c = co->chunks[i];
-        table_path(s, t->device, c->name, co->paths[co->n]);
+        sync_table_path(s, t->device, c->name, co->paths[co->n]);
         write_chunk(s, t, c, co->log.rev, &co->texts[i]);
         if (!c->n)
             add_op(co, STORE_DELETE, 0, STORE_ANY, NULL);
@@ -303,7 +303,7 @@ static int refused(struct sync *s, struct table *t, struct commit *co, int rc, i
     t->conflicts = MIN(t->conflicts + 1, 8u);
     t->flush_at =
         s->now + NSEC_PER_MSEC + hash_u64(s->now ^ s->inc) % (NSEC_PER_MSEC << t->conflicts);
-    return table_catch_up(s, t);
+    return sync_table_catch_up(s, t);
 }
 
 static int flush(struct sync *s, struct table *t)
@@ -329,7 +329,7 @@ static int flush(struct sync *s, struct table *t)
     return rc;
 }
 
-int share_flush(struct sync *s)
+int sync_share_flush(struct sync *s)
 {
     int rc = 0;
 

@@ -11,7 +11,7 @@ enum { PORTS_PER_COMMIT = 48 /* the change log of a device holds 64 entries */ }
 enum { TRIES = 6 };
 enum { KEY_TYPE = 1 << 20, KEY_MASK = (1 << 20) - 1 };
 
-void state_free(struct sync *s)
+void sync_state_free(struct sync *s)
 {
     struct own_port *p, *next;
 
@@ -42,7 +42,7 @@ void sync_host(struct sync *s, const char *name, const json_t *interfaces)
 }
 
 /* Somebody else's "alive" where ours should be, or none. */
-void state_host_seen(struct sync *s, bool alive, uint64_t inc)
+void sync_state_host_seen(struct sync *s, bool alive, uint64_t inc)
 {
     if (!s->host_name || (s->host_due & STATE_ALIVE) || (alive && inc == s->inc))
         return;
@@ -199,7 +199,7 @@ void sync_port_down(struct sync *s, topo_ref port)
         return;
     p->up = false;
     own_due(s, p);
-    share_forget_port(s, port);
+    sync_share_forget_port(s, port);
 }
 
 struct port_commit {
@@ -242,7 +242,7 @@ static void add_ops(struct sync *s, struct port_commit *co, size_t i, const char
     const struct own_port *p = co->ports[i];
     char host[UUID_STRLEN], id[UUID_STRLEN];
     json_t *j = v->rc ? NULL : sync_json(s, "an active node", v);
-    struct port_state old = parse_port_state(s, j);
+    struct port_state old = sync_parse_port_state(s, j);
     size_t before = co->n_ops;
 
     json_decref(j);
@@ -269,16 +269,16 @@ static int try_ports(struct sync *s, struct port_commit *co, const struct device
     char path[STORE_PATH_MAX];
     struct batch b;
 
-    batch_init(&b, s);
+    sync_batch_init(&b, s);
     objects_change_path(sync_type(&d->item), topo_id(s->topo, d->item.ref), path);
-    batch_add(&b, path);
+    sync_batch_add(&b, path);
     for (size_t i = 0; i < co->n_ports; i++) {
         objects_state_path(ST_PORT, topo_id(s->topo, co->ports[i]->port), "active", path);
-        batch_add(&b, path);
+        sync_batch_add(&b, path);
     }
     co->n_ops = 1;
     co->entries = json_array();
-    int rc = batch_run(&b);
+    int rc = sync_batch_run(&b);
     for (size_t i = 0; i < co->n_ports && !rc && !b.values[0].rc; i++)
         add_ops(s, co, i, b.paths.v[1 + i], &b.values[1 + i]);
     if (!rc && co->n_ops > 1) {
@@ -293,7 +293,7 @@ static int try_ports(struct sync *s, struct port_commit *co, const struct device
         free(text);
     }
     json_decref(co->entries);
-    batch_free(&b);
+    sync_batch_free(&b);
     return rc;
 }
 
@@ -327,7 +327,7 @@ static int write_ports(struct sync *s)
     return rc;
 }
 
-int state_flush(struct sync *s)
+int sync_state_flush(struct sync *s)
 {
     int rc = 0;
 

@@ -6,8 +6,8 @@
 
 enum { ENTRIES_MAX = 4096 /* believed of one chunk */ };
 
-void table_path(const struct sync *s, const struct device_item *d, const char *chunk,
-                char path[STORE_PATH_MAX])
+void sync_table_path(const struct sync *s, const struct device_item *d, const char *chunk,
+                     char path[STORE_PATH_MAX])
 {
     objects_state_path(sync_type(&d->item), topo_id(s->topo, d->item.ref),
                        d->item.kind == TOPO_BRIDGE ? "mac" : "arp", path);
@@ -34,17 +34,17 @@ struct table *sync_table(struct sync *s, struct device_item *d)
 
 /* Claims */
 
-struct claim_key mac_key(uint16_t vlan, const struct mac *mac)
+struct claim_key sync_mac_key(uint16_t vlan, const struct mac *mac)
 {
     return (struct claim_key){.a = mac_u64(mac) << 16 | vlan};
 }
 
-struct claim_key neigh_key(topo_ref port, const struct ip *ip)
+struct claim_key sync_neigh_key(topo_ref port, const struct ip *ip)
 {
     return (struct claim_key){ip->q[0], ip->q[1], port};
 }
 
-struct claim *claim_find(struct table *t, const struct claim_key *key)
+struct claim *sync_claim_find(struct table *t, const struct claim_key *key)
 {
     struct claim *c;
 
@@ -59,9 +59,9 @@ static void leave_chunk(struct table *t, struct claim *c)
     t->n_own -= c->chunk->own;
 }
 
-struct claim *claim_take(struct table *t, const struct claim_key *key, struct chunk *chunk)
+struct claim *sync_claim_take(struct table *t, const struct claim_key *key, struct chunk *chunk)
 {
-    struct claim *c = claim_find(t, key);
+    struct claim *c = sync_claim_find(t, key);
 
     if (c && c->chunk == chunk)
         return c;
@@ -79,14 +79,14 @@ struct claim *claim_take(struct table *t, const struct claim_key *key, struct ch
     return c;
 }
 
-void claim_drop(struct sync *s, struct table *t, struct claim *c)
+void sync_claim_drop(struct sync *s, struct table *t, struct claim *c)
 {
     struct claim_key key = c->key;
 
     leave_chunk(t, c);
     HASH_DEL(t->claims, c);
     free(c);
-    table_set(s, t, &key, NULL);
+    sync_table_set(s, t, &key, NULL);
 }
 
 static int compare_keys(const void *pa, const void *pb)
@@ -112,7 +112,8 @@ static void set_mac(struct sync *s, struct table *t, const struct claim_key *key
         sync_changed(s, tag_bridge_mac(t->device->item.ref, vlan, &mac));
 }
 
-void table_set(struct sync *s, struct table *t, const struct claim_key *key, const struct claim *c)
+void sync_table_set(struct sync *s, struct table *t, const struct claim_key *key,
+                    const struct claim *c)
 {
     if (t->macs) {
         set_mac(s, t, key, c);
@@ -141,7 +142,7 @@ static bool parse_name(const char *name, struct uuid *host, uint64_t *inc)
     if (size > 16)
         return false;
     memcpy(hex, name + 37, size);
-    *inc = parse_hex(hex);
+    *inc = sync_parse_hex(hex);
     return !uuid_parse(text, host);
 }
 
@@ -150,7 +151,7 @@ static void drop_chunk(struct sync *s, struct table *t, struct chunk *c)
     struct claim *claim, *next;
 
     DL_FOREACH_SAFE(c->claims, claim, next)
-    claim_drop(s, t, claim);
+    sync_claim_drop(s, t, claim);
     HASH_DEL(t->chunks, c);
     free(c);
 }
@@ -174,7 +175,7 @@ static bool parse_mac_entry(struct sync *s, const json_t *j, struct entry *e)
 
     if (!mac || !port || vlan < 0 || vlan > 4095 || mac_parse(mac, &m) || uuid_parse(port, &id))
         return false;
-    e->key = mac_key((uint16_t)vlan, &m);
+    e->key = sync_mac_key((uint16_t)vlan, &m);
     e->port = topo_intern(s->topo, TOPO_PORT, &id);
     e->seq = json_integer_value(json_array_get(j, 3));
     return true;
@@ -192,7 +193,7 @@ static bool parse_neigh_entry(struct sync *s, const json_t *j, struct entry *e)
     if (!port || !ip || !mac || uuid_parse(port, &id) || ip_parse(ip, &addr) ||
         mac_parse(mac, &e->mac))
         return false;
-    e->key = neigh_key(topo_intern(s->topo, TOPO_PORT, &id), &addr);
+    e->key = sync_neigh_key(topo_intern(s->topo, TOPO_PORT, &id), &addr);
     e->seq = json_integer_value(json_array_get(j, 4));
     /* Learned so long ago by the wall clock; clocks that disagree can't make it older than it may
      * get, nor younger than now. */
@@ -211,15 +212,15 @@ static bool later(const struct claim *c, int64_t seq)
 
 static void apply_entry(struct sync *s, struct table *t, struct chunk *chunk, const struct entry *e)
 {
-    struct claim *c = claim_find(t, &e->key);
+    struct claim *c = sync_claim_find(t, &e->key);
 
     if (c && c->chunk != chunk) {
         if (!later(c, e->seq))
             return;
         if (c->chunk->own)
-            share_lost(s, t, c->chunk);
+            sync_share_lost(s, t, c->chunk);
     }
-    c = claim_take(t, &e->key, chunk);
+    c = sync_claim_take(t, &e->key, chunk);
     c->gen = chunk->gen;
     if (c->seq == e->seq && c->port == e->port && mac_equal(&c->mac, &e->mac))
         return;
@@ -227,7 +228,7 @@ static void apply_entry(struct sync *s, struct table *t, struct chunk *chunk, co
     c->port = e->port;
     c->mac = e->mac;
     c->at = e->at;
-    table_set(s, t, &c->key, c);
+    sync_table_set(s, t, &c->key, c);
 }
 
 static void apply_chunk(struct sync *s, struct table *t, struct chunk *chunk, const json_t *entries)
@@ -246,7 +247,7 @@ static void apply_chunk(struct sync *s, struct table *t, struct chunk *chunk, co
     DL_FOREACH_SAFE(chunk->claims, c, next)
     {
         if (c->gen != chunk->gen)
-            claim_drop(s, t, c);
+            sync_claim_drop(s, t, c);
     }
 }
 
@@ -311,16 +312,16 @@ static int read_chunks(struct sync *s, struct table *t, const names *chunks)
     struct batch b;
     int rc = know_hosts(s, chunks);
 
-    batch_init(&b, s);
+    sync_batch_init(&b, s);
     for (size_t i = 0; i < chunks->n; i++) {
-        table_path(s, t->device, chunks->v[i], path);
-        batch_add(&b, path);
+        sync_table_path(s, t->device, chunks->v[i], path);
+        sync_batch_add(&b, path);
     }
     if (!rc)
-        rc = batch_run(&b);
+        rc = sync_batch_run(&b);
     for (size_t i = 0; i < chunks->n && !rc; i++)
         set_chunk(s, t, chunks->v[i], &b.values[i]);
-    batch_free(&b);
+    sync_batch_free(&b);
     return rc;
 }
 
@@ -330,7 +331,7 @@ static int list_chunks(struct sync *s, struct table *t, struct store_names *out)
     const char *p = path;
     int missing;
 
-    table_path(s, t->device, NULL, path);
+    sync_table_path(s, t->device, NULL, path);
     s->st.reads++;
     return store_children_many(s->store, &p, 1, out, &missing, NULL);
 }
@@ -367,7 +368,7 @@ static void parse_log(struct sync *s, const char *path, const struct store_value
 {
     json_t *j = sync_json(s, path, v), *log = json_object_get(j, "log");
 
-    *out = (struct table_log){.rev = body_int(j, "rev", 0, 0, INT64_MAX - 1),
+    *out = (struct table_log){.rev = sync_body_int(j, "rev", 0, 0, INT64_MAX - 1),
                               .version = v->rc ? -1 : v->version};
     for (size_t i = 0; i < json_array_size(log) && out->n < LOG_MAX; i++) {
         const json_t *e = json_array_get(log, i);
@@ -396,14 +397,14 @@ static bool since(const struct table_log *log, int64_t rev, names *out)
     return reached <= rev + 1;
 }
 
-int table_catch_up(struct sync *s, struct table *t)
+int sync_table_catch_up(struct sync *s, struct table *t)
 {
     char path[STORE_PATH_MAX];
     struct table_log log;
     struct store_value v;
     names changed = {0};
 
-    table_path(s, t->device, NULL, path);
+    sync_table_path(s, t->device, NULL, path);
     int rc = sync_get(s, path, &v);
     if (rc)
         return rc;
@@ -428,11 +429,11 @@ int sync_refresh_table(struct sync *s, struct device_item *d)
     int rc = 0;
 
     if (!t->watched) {
-        table_path(s, d, NULL, path);
+        sync_table_path(s, d, NULL, path);
         rc = sync_watch(s, path, WATCH_TABLE, d->item.ref);
         t->watched = !rc;
     }
-    return rc ? rc : table_catch_up(s, t);
+    return rc ? rc : sync_table_catch_up(s, t);
 }
 
 int sync_tables_of_host(struct sync *s, const struct host_item *h)
@@ -478,7 +479,7 @@ void sync_table_free(struct sync *s, struct device_item *d)
     if (!t)
         return;
     if (t->watched) {
-        table_path(s, d, NULL, path);
+        sync_table_path(s, d, NULL, path);
         sync_unwatch(s, path);
     }
     HASH_ITER (hh, t->claims, claim, next_claim) {
@@ -503,7 +504,7 @@ void sync_table_free(struct sync *s, struct device_item *d)
     d->table = NULL;
 }
 
-size_t table_memory(const struct table *t)
+size_t sync_table_memory(const struct table *t)
 {
     if (!t)
         return 0;
