@@ -288,7 +288,8 @@ static int each_value(struct each *x, const struct uuid *id, const struct store_
 
 static int each_id(struct each *x, const struct uuid *ids, size_t n)
 {
-    char(*paths)[STORE_PATH_MAX] = mem_array(BATCH * (1 + STATE_KEYS), STORE_PATH_MAX);
+    size_t most = MIN(n, (size_t)BATCH);
+    char(*paths)[STORE_PATH_MAX] = mem_array(most * (1 + STATE_KEYS), STORE_PATH_MAX);
     int rc = 0;
 
     for (size_t at = 0; !rc && at < n; at += BATCH) {

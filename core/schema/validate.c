@@ -200,6 +200,21 @@ static int check_range(const struct checker *c, const struct schema_attr *a, jso
 static int check_rows(const struct checker *c, const struct schema_attr *rows, json_t *obj,
                       bool partial);
 
+/* An embedded object; what is wrong in it is named with the attribute that holds it. */
+static int check_embedded(const struct checker *c, const struct schema_attr *a, json_t *v)
+{
+    char inner[64];
+
+    if (!json_is_object(v))
+        return bad_value(c, a, v, "an object");
+    int rc = check_rows(c, a->sub, v, false);
+    if (rc && c->e) {
+        memcpy(inner, c->e->field, sizeof inner);
+        snprintf(c->e->field, sizeof c->e->field, "%.20s.%.40s", a->name, inner);
+    }
+    return rc;
+}
+
 /* One element.  '*out' is the canonical value, or stays null when 'v' is it already. */
 static int check_value(const struct checker *c, const struct schema_attr *a, json_t *v,
                        json_t **out)
@@ -228,8 +243,7 @@ static int check_value(const struct checker *c, const struct schema_attr *a, jso
         return check_range(c, a, v);
     case SV_OBJECT:
     case SV_NAT:
-        return json_is_object(v) ? check_rows(c, a->sub, v, false)
-                                 : bad_value(c, a, v, "an object");
+        return check_embedded(c, a, v);
     }
     return -EINVAL;
 }
