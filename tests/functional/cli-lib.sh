@@ -10,7 +10,7 @@ cli_start() {
     DIR=$(mktemp -d /tmp/mn-cli.XXXXXX)
     trap 'rm -rf "$DIR"' EXIT
     mkdir "$DIR/home"
-    export MN_STORE=file:$DIR/mn.db HOME=$DIR/home MN_CONF=$DIR/mn.conf LC_ALL=C.UTF-8
+    export MN_STORE=${MN_LAB_STORE:-file:$DIR/mn.db} HOME=$DIR/home MN_CONF=$DIR/mn.conf LC_ALL=C.UTF-8
     unset MN_TENANT
     mn-cli import - <<END || fail "import of the hosts"
 {"version": 1, "objects": {"hosts": [
