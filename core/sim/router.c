@@ -182,21 +182,13 @@ static bool link_scope(struct run *r, const struct topo_router *rt, const struct
     return true;
 }
 
-static void no_route(struct run *r, const struct topo_router *rt, uint32_t ends)
-{
-    if (r->n_ends != ends)
-        return; /* a route's port isn't loaded: that need comes first */
-    icmp_error(r, ICMP_NO_ROUTE);
-    drop_brief(r, SIM_NO_ROUTE, &rt->obj);
-}
-
 static void route(struct run *r, const struct topo_router *rt, const struct topo_port *in)
 {
-    uint32_t ends = r->n_ends;
     const struct topo_route *route = route_lookup(r, rt);
 
-    if (!route || r->n_ends != ends) {
-        no_route(r, rt, ends);
+    if (!route) {
+        icmp_error(r, ICMP_NO_ROUTE);
+        drop_brief(r, SIM_NO_ROUTE, &rt->obj);
         return;
     }
     if (route->hop == TOPO_HOP_LOCAL) {

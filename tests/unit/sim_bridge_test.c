@@ -141,6 +141,22 @@ static void test_refusals(void **state)
     assert_int_equal(w->res.n_emits, 0);
 }
 
+/* The router is where it is linked, whoever says otherwise. */
+static void test_router_mac_is_not_learned(void **state)
+{
+    struct world *w = *state;
+    struct simple s = simple(w);
+    char mac[MAC_STRLEN];
+    struct flow_key k = frame_key(mac_format(&s.r->mac, mac), MAC_B);
+
+    send_key(w, "a", &k);
+    expect_outs(w, "b", "c");
+    assert_int_equal(w->res.n_learns, 0);
+    k = frame_key("00:00:00:00:00:00", MAC_B);
+    send_key(w, "a", &k);
+    assert_int_equal(w->res.n_learns, 0);
+}
+
 static void test_ports_down(void **state)
 {
     struct world *w = *state;
@@ -343,6 +359,7 @@ int main(void)
         world_test(test_broadcast_and_multicast_flood),
         world_test(test_spanning_tree_is_ordinary_multicast),
         world_test(test_refusals),
+        world_test(test_router_mac_is_not_learned),
         world_test(test_ports_down),
         world_test(test_remote_ports),
         world_test(test_unplugged_port),
