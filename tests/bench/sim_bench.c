@@ -128,7 +128,6 @@ static void once(struct bench *b)
     struct sim_input in = {.topo = w->topo,
                            .now_ns = w->now,
                            .port = p->port,
-                           .local_host = w->local,
                            .packet = p->b,
                            .size = (uint32_t)p->size,
                            .key = &b->key,
