@@ -61,39 +61,56 @@ static int if_same(const struct element *el, void *aux)
     return 1;
 }
 
-int find_existing(struct cli *cli, const struct coll *c, const struct element *parent,
+static int search(struct cli *cli, const struct coll *c, const struct element *parent,
                   const json_t *attrs, struct element *out, struct error *e)
+{
+    struct looking l = {attrs, out, false};
+    int rc = element_each(cli, c, parent, if_same, &l, e);
+
+    return rc < 0 ? rc : l.found ? 0 : -ENOENT;
+}
+
+/* A port has one binding, whatever its interface. */
+static int existing_binding(struct cli *cli, const struct coll *c, const struct element *parent,
+                            const json_t *attrs, struct element *out, struct error *e)
+{
+    json_t *port = json_object_get(attrs, "portId");
+    json_t *key = json_pack("{s:O?}", "portId", port);
+    int rc = port ? search(cli, c, parent, key, out, e) : -ENOENT;
+
+    json_decref(key);
+    return rc;
+}
+
+/* The name the object is known by, unless names of the type are unique only with something else. */
+static const char *known_name(const struct coll *c, const json_t *attrs)
 {
     const struct schema_attr *a = coll_field(c->rows, "name");
     const char *name = a ? json_string_value(json_object_get(attrs, a->json)) : NULL;
-    struct looking l = {attrs, out, false};
+
+    return name && *name && !(c->type->unique && strstr(c->type->unique, "name,")) ? name : NULL;
+}
+
+int find_existing(struct cli *cli, const struct coll *c, const struct element *parent,
+                  const json_t *attrs, struct element *out, struct error *e)
+{
+    const char *name;
     int rc;
 
     *out = (struct element){.coll = *c};
+    if (c->kind == COLL_LIST)
+        return search(cli, c, parent, attrs, out, e);
+    if (c->kind == COLL_BINDING)
+        return existing_binding(cli, c, parent, attrs, out, e);
     if (c->kind == COLL_CHILD && c->type->id_from) {
         rc = element_derived(cli, c, parent, attrs, out, e);
         return rc == -EAGAIN ? -ENOENT : rc;
     }
-    if (c->kind == COLL_BINDING) { /* a port has one binding, whatever its interface */
-        struct uuid port;
-        const char *text = json_string_value(json_object_get(attrs, "portId"));
-        json_t *key = json_object();
-        if (!text || uuid_parse(text, &port))
-            rc = -ENOENT;
-        else {
-            json_object_set(key, "portId", json_object_get(attrs, "portId"));
-            l.attrs = key;
-            rc = element_each(cli, c, parent, if_same, &l, e);
-        }
-        json_decref(key);
-        return rc < 0 ? rc : l.found ? 0 : -ENOENT;
-    }
-    if (name && *name) {
-        rc = objects_resolve(cli->db, c->type->id, parent ? &parent->id : NULL, name, &out->id, e);
-        return rc ? rc : objects_get(cli->db, c->type->id, &out->id, &out->obj, e);
-    }
-    rc = element_each(cli, c, parent, if_same, &l, e);
-    return rc < 0 ? rc : l.found ? 0 : -ENOENT;
+    name = known_name(c, attrs);
+    if (!name)
+        return search(cli, c, parent, attrs, out, e);
+    rc = objects_resolve(cli->db, c->type->id, parent ? &parent->id : NULL, name, &out->id, e);
+    return rc ? rc : objects_get(cli->db, c->type->id, &out->id, &out->obj, e);
 }
 
 /* What the command gives, and what follows from where it stands. */
@@ -129,13 +146,37 @@ static int create_object(struct cli *cli, const struct command *c, const struct 
     return objects_get(cli->db, coll->type->id, &out->id, &out->obj, e);
 }
 
+/* A port that is bound is not bound elsewhere by mistake: "ensure" does that. */
+static int create_binding(struct cli *cli, const struct command *c, const struct uuid *port,
+                          const json_t *attrs, struct error *e)
+{
+    struct command at_rev = *c;
+    char object[sizeof e->object], text[UUID_STRLEN];
+    json_t *obj;
+    int rc = objects_get(cli->db, ST_PORT, port, &obj, e);
+
+    if (rc)
+        return rc;
+    if (c->verb == VERB_CREATE && json_is_string(json_object_get(obj, "hostId"))) {
+        snprintf(object, sizeof object, "port %s", uuid_format(port, text));
+        rc = error_set(e, -EEXIST, object, NULL, "is bound already");
+        error_hint(e, "delete that binding, or say \"ensure\"");
+    }
+    if (at_rev.if_rev < 0)
+        at_rev.if_rev = json_integer_value(json_object_get(obj, "rev"));
+    if (!rc)
+        rc = binding_set(cli, &at_rev, port, json_object_get(attrs, "hostId"),
+                         json_object_get(attrs, "interfaceName"), e);
+    json_decref(obj);
+    return rc;
+}
+
 static int create_element(struct cli *cli, const struct command *c, const struct coll *coll,
                           const struct element *parent, json_t *attrs, struct element *out,
                           struct error *e)
 {
+    const char *port = json_string_value(json_object_get(attrs, "portId"));
     char text[UUID_STRLEN];
-    struct uuid port;
-    int rc;
 
     *out = (struct element){.coll = *coll};
     switch (coll->kind) {
@@ -144,18 +185,24 @@ static int create_element(struct cli *cli, const struct command *c, const struct
         out->obj = json_incref(attrs);
         return embedded_add(cli, c, coll, parent, attrs, e);
     case COLL_BINDING:
-        if (!json_object_get(attrs, "portId") || !json_object_get(attrs, "interfaceName"))
+        if (!port || uuid_parse(port, &out->id) || !json_object_get(attrs, "interfaceName"))
             return error_set(e, -EINVAL, "binding", NULL, "port and interface are required");
-        rc = uuid_parse(json_string_value(json_object_get(attrs, "portId")), &port);
-        out->id = port;
-        out->obj = json_incref(attrs);
         json_object_set_new(attrs, "hostId", json_string(uuid_format(&parent->id, text)));
-        return rc ? rc
-                  : binding_set(cli, c, &port, json_object_get(attrs, "hostId"),
-                                json_object_get(attrs, "interfaceName"), e);
+        out->obj = json_incref(attrs);
+        return create_binding(cli, c, &out->id, attrs, e);
     default:
         return create_object(cli, c, coll, attrs, out, e);
     }
+}
+
+static json_t *without_secrets(const struct schema_attr *rows, const json_t *attrs)
+{
+    json_t *shown = json_copy((json_t *)attrs);
+
+    for (const struct schema_attr *a = rows; a->name; a++)
+        if (a->flags & SA_SECRET && json_object_get(shown, a->json))
+            json_object_set_new(shown, a->json, json_string("****"));
+    return shown;
 }
 
 /* What create says: the alias or uuid; elements without an id show themselves. */
@@ -227,11 +274,13 @@ int cmd_create(struct cli *cli, const struct command *c, struct error *e)
     }
     rc = create_element(cli, c, coll, &parent, attrs, &el, e);
     if (!rc) {
+        json_t *shown = without_secrets(coll->rows, attrs);
         struct print_change change = {
-            .op = "create", .changed = true, .check = c->check, .after = attrs};
+            .op = "create", .changed = true, .check = c->check, .after = shown};
         if (c->check)
             el.id = uuid_zero;
         say_created(cli, &el, &change);
+        json_decref(shown);
         rc = c->check ? EXIT_WOULD_CHANGE : 0;
     }
 out:

@@ -88,8 +88,16 @@ check_same "setting it again changes nothing" False "$(json 'd["changed"]' <<<"$
 gives 0 mn-cli delete bridge nothing --if-exists
 gives 0 mn-cli -j delete bridge nothing --if-exists
 check_same "deleting what isn't there" False "$(json 'd["changed"]' <<<"$OUT")"
+gives 0 mn-cli ensure tunnel-zone name z type vtep
+gives 0 mn-cli ensure tunnel-zone name z type vtep
+check_same "zones are known by name and type" 2 "$(mn-cli list tunnel-zone | wc -l)"
+mn-cli tunnel-zone type vtep delete
 gives 0 mn-cli tunnel-zone z add member host compute-1 address 192.0.2.1
 gives 4 mn-cli tunnel-zone z add member host compute-1 address 192.0.2.1
+gives 0 mn-cli ensure tunnel-zone name z type vtep
+gives 0 mn-cli ensure tunnel-zone name z type vtep
+check_same "zones are known by name and type" 2 "$(mn-cli list tunnel-zone | wc -l)"
+mn-cli tunnel-zone type vtep delete
 gives 0 mn-cli tunnel-zone z add member host compute-1 address 192.0.2.1 --may-exist
 gives 0 mn-cli tunnel-zone z ensure member host compute-1 address 192.0.2.9
 check_same "ensure of a member" "192.0.2.9" "$(mn-cli tunnel-zone z member compute-1 show address)"
@@ -97,6 +105,8 @@ VM2=$(mn-cli bridge web port add name vm-2)
 gives 0 mn-cli host compute-1 ensure binding port web:vm-2 interface tap0
 gives 0 mn-cli host compute-1 ensure binding port web:vm-2 interface tap1
 check_same "one binding" "host $HOST1 interface tap1 port $VM2" "$(mn-cli host compute-1 binding list)"
+gives 4 mn-cli host compute-2 add binding port web:vm-2 interface tap1
+check "a bound port stays where it is" grep -q "is bound already" <<<"$ERR"
 gives 0 mn-cli host compute-1 binding tap1 delete
 check_same "and none" "" "$(mn-cli host compute-1 binding list)"
 for i in 1 2; do gives 0 mn-cli router edge ensure route dst 10.9.0.0/16 type blackhole; done
@@ -144,6 +154,10 @@ gives 0 mn-cli router edge list bgp-peer
 check "passwords are masked" grep -q 'password \*\*\*\*' <<<"$OUT"
 gives 0 mn-cli -j router edge list bgp-peer
 check_fails "in JSON too" grep -q hunter2 <<<"$OUT"
+gives 0 mn-cli -j router edge add bgp-peer asn 64514 address 10.0.0.3 password sesame
+check_fails "nor said when it is set" grep -q sesame <<<"$OUT$ERR"
+gives 0 mn-cli -j router edge bgp-peer address 10.0.0.3 set password opensesame
+check_fails "or changed" grep -q sesame <<<"$OUT$ERR"
 check "but stored" grep -q hunter2 <(mn-cli export)
 
 # names that attack the terminal
