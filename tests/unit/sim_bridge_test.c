@@ -341,8 +341,7 @@ static void test_trail(void **state)
     mac_behind(s.b, 0, MAC_B);
     send_key(w, "a", &k);
     assert_int_equal(w->res.n_steps, 0);
-    w->in.want_trail = true;
-    sim_run(&w->in, &w->arena, &w->res);
+    trace(w);
     assert_int_equal(w->res.n_steps, 3);
     assert_string_equal(w->res.steps[0].text, "enters bridge br by port a");
     assert_string_equal(w->res.steps[1].text, "destination MAC is behind port b");

@@ -29,6 +29,13 @@ static inline void send_bytes(struct world *w, const char *port_name, const uint
     assert_true(w->skip_mask_check || mask_holds(w, 32));
 }
 
+/* The last packet again, with the trail written. */
+static inline void trace(struct world *w)
+{
+    w->in.want_trail = true;
+    sim_run(&w->in, &w->arena, &w->res);
+}
+
 static inline void send_frame(struct world *w, const char *port_name, const struct frame *f)
 {
     send_bytes(w, port_name, f->b, f->size);
@@ -36,8 +43,9 @@ static inline void send_frame(struct world *w, const char *port_name, const stru
 
 static inline void send_key(struct world *w, const char *port_name, const struct flow_key *k)
 {
-    struct frame f = frame_of(k);
+    static struct frame f; /* stays, for trace() */
 
+    f = frame_of(k);
     send_frame(w, port_name, &f);
 }
 
