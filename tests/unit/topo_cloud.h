@@ -267,4 +267,11 @@ static inline struct sync_status status_of(const struct agent *a)
     return st;
 }
 
+static inline struct uuid join(struct cloud *c, const struct uuid *zone, const struct agent *a,
+                               const char *ip)
+{
+    return make(c, ST_TUNNEL_ZONE_HOST, "{'tunnelZoneId':'%s','hostId':'%s','ipAddress':'%s'}",
+                text_of(zone), text_of(&a->host), ip);
+}
+
 #endif
