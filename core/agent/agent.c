@@ -1,5 +1,6 @@
 #include "agent/agent.h"
 
+#include <semaphore.h>
 #include <stdlib.h>
 
 #include "agent/agent_impl.h"
@@ -57,6 +58,39 @@ static void run_calls(struct inbox *in, void *owner)
         calls = next;
     }
     free(changes);
+}
+
+struct question {
+    struct inbox_call call;
+    void (*fn)(void *worker, void *aux);
+    void *aux;
+    sem_t answered;
+};
+
+static void answer(void *worker, void *aux)
+{
+    struct question *q = aux;
+
+    q->fn(worker, q->aux);
+    sem_post(&q->answered);
+}
+
+void agent_ask_worker(struct agent *a, unsigned worker, void (*fn)(void *worker, void *aux),
+                      void *aux)
+{
+    struct question q = {.fn = fn, .aux = aux, .call = {.fn = answer, .aux = &q}};
+
+    if (!a->threaded) {
+        fn(a->workers[worker], aux);
+        return;
+    }
+    sem_init(&q.answered, 0, 0);
+    inbox_call(worker_inbox(a->workers[worker]), &q.call);
+    rcu_thread_offline();
+    while (sem_wait(&q.answered))
+        ;
+    rcu_thread_online();
+    sem_destroy(&q.answered);
 }
 
 void agent_announce(struct agent *a, const struct tag_change *changes, size_t n)
@@ -332,6 +366,8 @@ uint64_t agent_run_control(struct agent *a, uint64_t now)
 {
     uint64_t next;
 
+    if (!a->opened_ns)
+        a->opened_ns = now;
     run_calls(&a->control, a);
     next = bindings_run(a->bindings, now);
     start_workers(a, now);

@@ -17,6 +17,8 @@ struct agent {
     struct worker **workers;
     struct sync_learner **learners;
     struct inbox control, topology; /* calls only */
+    bool threaded;                  /* threads.h runs workers and topology */
+    uint64_t opened_ns;
 
     /* control's */
     struct bindings *bindings;
@@ -40,6 +42,9 @@ struct agent {
 /* Runs fn(a, aux) in the topology thread; owns aux until then. */
 void agent_call_topology(struct agent *a, void (*fn)(void *a, void *aux), void *aux);
 void agent_call_control(struct agent *a, void (*fn)(void *a, void *aux), void *aux);
+/* Runs fn(worker, aux) between two turns of the worker, and waits until it has; control. */
+void agent_ask_worker(struct agent *a, unsigned worker, void (*fn)(void *worker, void *aux),
+                      void *aux);
 void agent_announce(struct agent *a, const struct tag_change *changes, size_t n);
 
 /* stats.c */

@@ -214,6 +214,11 @@ static uint32_t find_name(const struct flowtable *ft, const struct name *n)
     return memcmp(&key, &n->key, sizeof key) || memcmp(&mask, &n->mask, sizeof mask) ? 0 : id;
 }
 
+uint32_t ft_by_cookie(const struct flowtable *ft, uint64_t cookie)
+{
+    return find_cookie(ft, cookie);
+}
+
 uint32_t ft_find(const struct flowtable *ft, const struct flow_key *key,
                  const struct flow_key *mask)
 {

@@ -73,6 +73,7 @@ void ft_remove(struct flowtable *ft, uint32_t id);
 /* 0 when there is none. */
 uint32_t ft_find(const struct flowtable *ft, const struct flow_key *key,
                  const struct flow_key *mask);
+uint32_t ft_by_cookie(const struct flowtable *ft, uint64_t cookie);
 /* Which flow to give up for a new one: of the class, about the longest unused (the longest of eight
  * looked at).  0 when the table is empty. */
 uint32_t ft_victim(const struct flowtable *ft);

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/agent_impl.h"
 #include "base/clock.h"
-#include "base/mem.h"
 
 #define SLEEP_MAX_NS NSEC_PER_SEC
 
@@ -102,6 +102,7 @@ int agent_threads_start(struct agent *a, uint64_t spin_ns, struct agent_threads 
     t->spin_ns = spin_ns ? spin_ns : 50 * NSEC_PER_USEC;
     t->workers = NEW_ARRAY(n, struct thread);
     t->topology.all = t;
+    a->threaded = true;
     int rc = start(&t->topology, run_topology, "mn-topology");
     for (unsigned i = 0; i < n && !rc; i++) {
         t->workers[i] = (struct thread){.all = t, .worker = i};
@@ -133,6 +134,7 @@ void agent_threads_stop(struct agent_threads *t)
         pthread_join(t->workers[i].id, NULL);
     }
     rcu_thread_online();
+    t->agent->threaded = false;
     free(t->workers);
     free(t);
 }

@@ -1,0 +1,350 @@
+#include "agent/report.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/agent_impl.h"
+#include "agent/words.h"
+#include "base/clock.h"
+
+static json_t *text(const char *s)
+{
+    return json_string(s ? s : "");
+}
+
+static json_t *number(uint64_t n)
+{
+    return json_integer((json_int_t)n);
+}
+
+static json_t *uuid_text(const struct uuid *id)
+{
+    char buf[UUID_STRLEN];
+
+    return json_string(uuid_format(id, buf));
+}
+
+static json_t *seconds(uint64_t ns)
+{
+    return json_real((double)(ns / NSEC_PER_MSEC) / 1000);
+}
+
+static uint64_t since(uint64_t now, uint64_t then)
+{
+    return now > then ? now - then : 0;
+}
+
+/* status */
+
+struct work {
+    uint64_t flows, due, deferred, masks, by_class[FT_N_CLASSES];
+    uint64_t parked, asking;
+};
+
+static void add_work(void *worker, void *aux)
+{
+    const struct worker *w = worker;
+    const struct flowtable *ft = worker_flows(w);
+    struct work *sum = aux;
+
+    sum->flows += ft_n_flows(ft);
+    sum->due += ft_n_due(ft);
+    sum->masks += ft_n_masks(ft);
+    for (unsigned c = 0; c < FT_N_CLASSES; c++)
+        sum->by_class[c] += ft_n_class(ft, c);
+    sum->parked += worker_n_parked(w);
+    sum->asking += worker_n_asking(w);
+}
+
+static json_t *store_status(struct agent *a)
+{
+    struct sync_status s;
+    json_t *o = json_object();
+    uint64_t objects = 0;
+
+    agent_sync_status(a, &s);
+    for (unsigned k = 0; k < TOPO_N_KINDS; k++)
+        objects += s.n_objects[k];
+    json_object_set_new(o, "connected", json_boolean(s.connected));
+    json_object_set_new(o, "objects", number(objects));
+    json_object_set_new(o, "missing", number(s.n_missing));
+    json_object_set_new(o, "broken", number(s.broken));
+    json_object_set_new(o, "watches", number(s.n_watches));
+    json_object_set_new(o, "needs", number(s.n_needs));
+    json_object_set_new(o, "macs", number(s.n_macs));
+    json_object_set_new(o, "neighbours", number(s.n_neighs));
+    json_object_set_new(o, "unshared", number(s.n_unshared));
+    return o;
+}
+
+static int count_port(const struct agent_port *p, void *aux)
+{
+    unsigned *n = aux;
+
+    n[0]++;
+    n[1] += p->port_no != 0;
+    return 0;
+}
+
+json_t *report_status(struct agent *a, uint64_t now)
+{
+    json_t *o = json_object(), *classes = json_object();
+    struct work work = {0};
+    unsigned ports[2] = {0};
+
+    for (unsigned i = 0; i < agent_n_workers(a); i++)
+        agent_ask_worker(a, i, add_work, &work);
+    agent_each_port(a, count_port, ports);
+    for (unsigned c = 0; c < FT_N_CLASSES; c++)
+        json_object_set_new(classes, ft_class_name(c), number(work.by_class[c]));
+    json_object_set_new(o, "host", uuid_text(&a->opts.host));
+    json_object_set_new(o, "name", text(a->opts.name));
+    json_object_set_new(o, "version", text(MN_VERSION));
+    json_object_set_new(o, "uptime", seconds(since(now, a->opened_ns)));
+    json_object_set_new(o, "ready", json_boolean(agent_ready(a)));
+    json_object_set_new(o, "store", store_status(a));
+    json_object_set_new(o, "datapath", text(dp_type(a->opts.dp)));
+    json_object_set_new(o, "workers", number(agent_n_workers(a)));
+    json_object_set_new(o, "bound", number(ports[0]));
+    json_object_set_new(o, "active", number(ports[1]));
+    json_object_set_new(o, "flows", number(work.flows));
+    json_object_set_new(o, "flows_by_class", classes);
+    json_object_set_new(o, "flows_due", number(work.due));
+    json_object_set_new(o, "masks", number(work.masks));
+    json_object_set_new(o, "parked", number(work.parked));
+    json_object_set_new(o, "asking", number(work.asking));
+    return o;
+}
+
+/* ports */
+
+struct port_list {
+    struct agent *agent;
+    json_t *rows;
+    struct dp_port *dp_ports;
+    size_t n;
+};
+
+static int keep_dp_port(const struct dp_port *p, void *aux)
+{
+    struct port_list *l = aux;
+
+    if (!(l->n & (l->n - 1)))
+        l->dp_ports = mem_resize(l->dp_ports, MAX(1u, 2 * l->n) * sizeof *l->dp_ports);
+    l->dp_ports[l->n++] = *p;
+    return 0;
+}
+
+static void add_traffic(json_t *row, const struct port_list *l, uint32_t port_no)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        const struct dp_port *p = &l->dp_ports[i];
+        if (p->port_no != port_no)
+            continue;
+        json_object_set_new(row, "rx_packets", number(p->rx_packets));
+        json_object_set_new(row, "rx_bytes", number(p->rx_bytes));
+        json_object_set_new(row, "tx_packets", number(p->tx_packets));
+        json_object_set_new(row, "tx_bytes", number(p->tx_bytes));
+        json_object_set_new(row, "upcalls", number(p->upcalls));
+        json_object_set_new(row, "upcalls_lost", number(p->upcalls_lost));
+        return;
+    }
+}
+
+static int add_port(const struct agent_port *p, void *aux)
+{
+    struct port_list *l = aux;
+    const struct topo_port *port = topo_port(l->agent->topo, p->port);
+    json_t *row = json_object();
+    char buf[WORDS_SIZE];
+
+    json_object_set_new(row, "id", uuid_text(&p->id));
+    json_object_set_new(row, "port", text(port ? port->obj.name : ""));
+    json_object_set_new(row, "interface", text(p->ifname));
+    json_object_set_new(row, "state", text(p->state));
+    json_object_set_new(row, "device",
+                        text(port ? words_ref(l->agent->topo, port->device, buf) : ""));
+    if (p->port_no) {
+        json_object_set_new(row, "number", number(p->port_no));
+        json_object_set_new(row, "key", number(p->tunnel_key));
+        add_traffic(row, l, p->port_no);
+    }
+    json_array_append_new(l->rows, row);
+    return 0;
+}
+
+json_t *report_ports(struct agent *a)
+{
+    struct port_list l = {.agent = a, .rows = json_array()};
+
+    dp_port_each(a->opts.dp, keep_dp_port, &l);
+    agent_each_port(a, add_port, &l);
+    free(l.dp_ports);
+    return json_pack("{s:o}", "ports", l.rows);
+}
+
+/* drops */
+
+struct drop_list {
+    const struct topo *topo;
+    uint64_t now;
+    unsigned worker;
+    json_t *causes, *recent;
+};
+
+static void add_cause(json_t *row, const struct topo *t, const struct drop_cause *c)
+{
+    char buf[WORDS_SIZE];
+
+    json_object_set_new(row, "reason", text(sim_reason_name((enum sim_reason)c->reason)));
+    json_object_set_new(row, "object", text(words_object(t, c->kind, &c->object, buf)));
+    if (c->kind)
+        json_object_set_new(row, "object_id", uuid_text(&c->object));
+}
+
+static void add_drops(void *worker, void *aux)
+{
+    const struct drops *d = worker_drops(worker);
+    struct drop_list *l = aux;
+    const struct drop_count *c;
+    const struct drop_event *e;
+    char buf[256], name[WORDS_SIZE];
+
+    for (uint32_t i = 1; (c = drops_at(d, i)); i++) {
+        json_t *row = json_object();
+        add_cause(row, l->topo, &c->cause);
+        json_object_set_new(row, "packets", number(c->packets));
+        json_object_set_new(row, "flows", number(c->n_flows));
+        json_object_set_new(row, "ago", seconds(since(l->now, c->last_ns)));
+        json_array_append_new(l->causes, row);
+    }
+    for (uint32_t i = 0; (e = drops_recent(d, i)); i++) {
+        struct flow_key all;
+        json_t *row = json_object();
+        memset(&all, 0xff, sizeof all);
+        all.in_port = all.tun_id = 0;
+        all.tun_src = ip_none;
+        json_object_set_new(row, "seq", number(drops_n_events(d) - i));
+        json_object_set_new(row, "ago", seconds(since(l->now, e->time_ns)));
+        json_object_set_new(row, "port", text(words_ref(l->topo, e->port, name)));
+        add_cause(row, l->topo, &e->cause);
+        json_object_set_new(row, "packet", text(flow_key_format(&e->key, &all, buf, sizeof buf)));
+        json_array_append_new(l->recent, row);
+    }
+}
+
+json_t *report_drops(struct agent *a, uint64_t now)
+{
+    struct drop_list l = {
+        .topo = a->topo, .now = now, .causes = json_array(), .recent = json_array()};
+
+    agent_read_stats(a, now); /* drops in the datapath count too */
+    for (unsigned i = 0; i < agent_n_workers(a); i++)
+        agent_ask_worker(a, i, add_drops, &l);
+    return json_pack("{s:o,s:o}", "drops", l.causes, "recent", l.recent);
+}
+
+/* memory */
+
+static void add_memory(void *worker, void *aux)
+{
+    struct worker_memory m, *sum = aux;
+
+    worker_memory(worker, &m);
+    sum->flows += m.flows;
+    sum->drops += m.drops;
+    sum->parked += m.parked;
+    sum->asking += m.asking;
+    sum->batch += m.batch;
+}
+
+static uint64_t resident(void)
+{
+    unsigned long size, rss = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+
+    if (f && fscanf(f, "%lu %lu", &size, &rss) != 2)
+        rss = 0;
+    if (f)
+        fclose(f);
+    return (uint64_t)rss * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+json_t *report_memory(struct agent *a)
+{
+    struct worker_memory sum = {0};
+    struct sync_status s;
+    uint64_t kernel, process;
+    json_t *o = json_object();
+    struct work work = {0};
+
+    agent_sync_status(a, &s);
+    dp_memory(a->opts.dp, &kernel, &process);
+    for (unsigned i = 0; i < agent_n_workers(a); i++) {
+        agent_ask_worker(a, i, add_memory, &sum);
+        agent_ask_worker(a, i, add_work, &work);
+    }
+    json_object_set_new(o, "resident", number(resident()));
+    json_object_set_new(o, "topology", number(topo_memory(a->topo)));
+    json_object_set_new(o, "loader", number(s.memory));
+    json_object_set_new(o, "store", number(store_memory(a->opts.store)));
+    json_object_set_new(o, "flows", number(sum.flows));
+    json_object_set_new(o, "drops", number(sum.drops));
+    json_object_set_new(o, "waiting_packets", number(sum.parked));
+    json_object_set_new(o, "neighbour_requests", number(sum.asking));
+    json_object_set_new(o, "work_areas", number(sum.batch));
+    json_object_set_new(o, "datapath", number(process));
+    json_object_set_new(o, "kernel", number(kernel));
+    json_object_set_new(o, "n_flows", number(work.flows));
+    return o;
+}
+
+/* counters */
+
+static void add_counters(void *worker, void *aux)
+{
+    const struct worker_counters *c = worker_counters(worker);
+    struct worker_counters *sum = aux;
+
+#define X(name) sum->name += c->name;
+    WORKER_COUNTERS(X)
+#undef X
+}
+
+static int add_dp_counter(const char *name, uint64_t value, void *aux)
+{
+    json_object_set_new(aux, name, number(value));
+    return 0;
+}
+
+static json_t *sync_counters(struct agent *a)
+{
+    struct sync_status s;
+    json_t *o = json_object();
+
+    agent_sync_status(a, &s);
+    json_object_set_new(o, "changes", number(s.changes));
+    json_object_set_new(o, "reloads", number(s.reloads));
+    json_object_set_new(o, "reads", number(s.reads));
+    json_object_set_new(o, "writes", number(s.writes));
+    json_object_set_new(o, "conflicts", number(s.conflicts));
+    json_object_set_new(o, "broken", number(s.broken));
+    json_object_set_new(o, "learns_dropped", number(s.learns_dropped));
+    return o;
+}
+
+json_t *report_counters(struct agent *a)
+{
+    struct worker_counters sum = {0};
+    json_t *agent = json_object(), *dp = json_object();
+
+    for (unsigned i = 0; i < agent_n_workers(a); i++)
+        agent_ask_worker(a, i, add_counters, &sum);
+#define X(name) json_object_set_new(agent, #name, number(sum.name));
+    WORKER_COUNTERS(X)
+#undef X
+    dp_counters(a->opts.dp, add_dp_counter, dp);
+    return json_pack("{s:o,s:o,s:o}", "agent", agent, "store", sync_counters(a), "datapath", dp);
+}

@@ -1,0 +1,200 @@
+#include "agent/words.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <uthash.h>
+
+#include "topology/tables.h"
+
+char *words_object(const struct topo *t, enum topo_kind kind, const struct uuid *id,
+                   char buf[WORDS_SIZE])
+{
+    topo_ref ref = topo_find(t, id);
+    const struct topo_obj *o = ref ? topo_get(t, ref) : NULL;
+    char text[UUID_STRLEN];
+
+    if (kind == TOPO_NONE || kind >= TOPO_N_KINDS)
+        *buf = '\0';
+    else
+        snprintf(buf, WORDS_SIZE, "%s %s", topo_kind_name(kind),
+                 o && *o->name ? o->name : uuid_format(id, text));
+    return buf;
+}
+
+char *words_ref(const struct topo *t, topo_ref ref, char buf[WORDS_SIZE])
+{
+    return words_object(t, topo_kind_of(t, ref), topo_id(t, ref), buf);
+}
+
+/* What a tag was made of. */
+struct known {
+    tag_t tag;
+    topo_ref ref; /* object, bridge, router port, host */
+    uint16_t vlan;
+    struct mac mac;
+    struct ip ip;
+    UT_hash_handle hh;
+};
+
+struct tag_words {
+    const struct topo *topo;
+    struct known *tags;
+    topo_ref adding; /* the bridge whose table is being read */
+};
+
+static void add(struct tag_words *w, const struct known *k)
+{
+    struct known *have;
+
+    HASH_FIND(hh, w->tags, &k->tag, sizeof k->tag, have);
+    if (have)
+        return;
+    have = NEW(struct known);
+    *have = *k;
+    HASH_ADD(hh, w->tags, tag, sizeof have->tag, have);
+}
+
+static int add_mac(uint16_t vlan, const struct mac *mac, topo_ref port, void *aux)
+{
+    struct tag_words *w = aux;
+
+    (void)port;
+    add(w, &(struct known){.tag = tag_bridge_mac(w->adding, vlan, mac),
+                           .ref = w->adding,
+                           .vlan = vlan,
+                           .mac = *mac});
+    return 0;
+}
+
+static int add_neigh(topo_ref port, const struct ip *ip, const struct topo_neigh *n, void *aux)
+{
+    (void)n;
+    add(aux, &(struct known){.tag = tag_neigh(port, ip), .ref = port, .ip = *ip});
+    return 0;
+}
+
+struct tag_words *tag_words_new(const struct topo *t)
+{
+    struct tag_words *w = NEW(struct tag_words);
+
+    w->topo = t;
+    for (topo_ref ref = 1; topo_kind_of(t, ref) != TOPO_NONE; ref++) {
+        enum topo_kind kind = topo_kind_of(t, ref);
+        const struct topo_obj *o = topo_get(t, ref);
+        add(w, &(struct known){.tag = tag_object(ref), .ref = ref});
+        if (kind == TOPO_HOST)
+            add(w, &(struct known){.tag = tag_tunnel(ref), .ref = ref});
+        if (kind == TOPO_BRIDGE)
+            add(w, &(struct known){.tag = tag_flood(ref), .ref = ref});
+        w->adding = ref;
+        if (o && !o->missing && kind == TOPO_BRIDGE)
+            topo_mac_each(((const struct topo_bridge *)o)->macs, add_mac, w);
+        if (o && !o->missing && kind == TOPO_ROUTER)
+            topo_neigh_each(((const struct topo_router *)o)->neighs, add_neigh, w);
+    }
+    return w;
+}
+
+void tag_words_free(struct tag_words *w)
+{
+    struct known *k, *next;
+
+    if (!w)
+        return;
+    HASH_ITER (hh, w->tags, k, next) {
+        HASH_DEL(w->tags, k);
+        free(k);
+    }
+    free(w);
+}
+
+static char *known_words(const struct tag_words *w, const struct known *k, char buf[WORDS_SIZE])
+{
+    char name[WORDS_SIZE], text[IP_STRLEN];
+
+    words_ref(w->topo, k->ref, name);
+    switch ((enum tag_kind)(k->tag >> 56)) {
+    case TAG_BRIDGE_FLOOD:
+        snprintf(buf, WORDS_SIZE, "ports flooded by %.80s", name);
+        break;
+    case TAG_TUNNEL:
+        snprintf(buf, WORDS_SIZE, "tunnel to %.80s", name);
+        break;
+    case TAG_NEIGH:
+        snprintf(buf, WORDS_SIZE, "neighbour %s on %.60s", ip_format(&k->ip, text), name);
+        break;
+    case TAG_BRIDGE_MAC:
+        snprintf(buf, WORDS_SIZE, "address %s", mac_format(&k->mac, text));
+        snprintf(buf + strlen(buf), WORDS_SIZE - strlen(buf), k->vlan ? " vlan %u on " : " on ",
+                 k->vlan);
+        snprintf(buf + strlen(buf), WORDS_SIZE - strlen(buf), "%s", name);
+        break;
+    default:
+        snprintf(buf, WORDS_SIZE, "%s", name);
+    }
+    return buf;
+}
+
+/* Addresses of the flow itself, on any bridge, in its VLAN or none. */
+static bool guess_mac(const struct tag_words *w, tag_t tag, const struct flow_key *key,
+                      struct known *k)
+{
+    const struct mac *macs[] = {&key->eth_dst, &key->eth_src};
+    uint16_t vlans[] = {0, key->vlan_tci & FLOW_VLAN_VID};
+
+    for (topo_ref ref = 1; topo_kind_of(w->topo, ref) != TOPO_NONE; ref++) {
+        for (unsigned i = 0; i < 4 && topo_kind_of(w->topo, ref) == TOPO_BRIDGE; i++) {
+            *k = (struct known){.tag = tag, .ref = ref, .vlan = vlans[i / 2], .mac = *macs[i % 2]};
+            if (tag_bridge_mac(ref, k->vlan, &k->mac) == tag)
+                return true;
+        }
+    }
+    return false;
+}
+
+static bool guess_dst(const struct tag_words *w, tag_t tag, const struct flow_key *key,
+                      char buf[WORDS_SIZE])
+{
+    char name[WORDS_SIZE], text[CIDR_STRLEN];
+
+    for (topo_ref ref = 1; topo_kind_of(w->topo, ref) != TOPO_NONE; ref++) {
+        unsigned skip = ip_is4(&key->ip_dst) ? 96 : 0;
+        for (unsigned bits = skip; topo_kind_of(w->topo, ref) == TOPO_ROUTER && bits <= 128;
+             bits++) {
+            struct cidr c = {key->ip_dst, (uint8_t)(bits - skip)};
+            if (tag_route_dst(ref, &key->ip_dst, bits) != tag)
+                continue;
+            c.addr = cidr_network(&c);
+            snprintf(buf, WORDS_SIZE, "routes to %s of %.60s", cidr_format(&c, text),
+                     words_ref(w->topo, ref, name));
+            return true;
+        }
+    }
+    return false;
+}
+
+char *tag_words(const struct tag_words *w, tag_t tag, const struct flow_key *key,
+                char buf[WORDS_SIZE])
+{
+    static const char *const kinds[] = {[TAG_OBJECT] = "object",
+                                        [TAG_BRIDGE_MAC] = "address on a bridge",
+                                        [TAG_BRIDGE_FLOOD] = "flood",
+                                        [TAG_ROUTE_DST] = "routes",
+                                        [TAG_NEIGH] = "neighbour",
+                                        [TAG_TUNNEL] = "tunnel",
+                                        [TAG_STATE_KEY] = "state of a connection"};
+    unsigned kind = (unsigned)(tag >> 56);
+    struct known *have, guess;
+
+    HASH_FIND(hh, w->tags, &tag, sizeof tag, have);
+    if (have)
+        return known_words(w, have, buf);
+    if (kind == TAG_BRIDGE_MAC && guess_mac(w, tag, key, &guess))
+        return known_words(w, &guess, buf);
+    if (kind == TAG_ROUTE_DST && guess_dst(w, tag, key, buf))
+        return buf;
+    snprintf(buf, WORDS_SIZE, "%s %014llx",
+             kind < ARRAY_SIZE(kinds) && kinds[kind] ? kinds[kind] : "tag",
+             (unsigned long long)(tag & 0x00ffffffffffffffull));
+    return buf;
+}
