@@ -14,13 +14,15 @@ struct thread {
     struct agent_threads *all;
     unsigned worker; /* not the topology's */
     bool started;
+    uint64_t served; /* atomic: the last ticket */
     pthread_t id;
 };
 
 struct agent_threads {
     struct agent *agent;
     uint64_t spin_ns;
-    int stop; /* atomic */
+    int stop;        /* atomic */
+    uint64_t ticket; /* atomic */
     struct thread topology, *workers;
 };
 
@@ -45,6 +47,30 @@ static void rest(struct inbox *in, int fd, uint64_t now, uint64_t next)
     inbox_awake(in);
 }
 
+static uint64_t ticket(const struct thread *t)
+{
+    return __atomic_load_n(&t->all->ticket, __ATOMIC_ACQUIRE);
+}
+
+static void serve(struct thread *t, uint64_t ticket)
+{
+    if (t->served == ticket)
+        return;
+    __atomic_store_n(&t->served, ticket, __ATOMIC_RELEASE);
+    inbox_wake(agent_control_inbox(t->all->agent));
+}
+
+/* Nothing waits to be read from the store or to be written to it. */
+static bool topology_is_quiet(struct agent *a)
+{
+    struct pollfd p = {.fd = agent_topology_fd(a), .events = POLLIN};
+    struct sync_status s;
+
+    sync_status(a->sync, &s);
+    return !inbox_any(agent_topology_inbox(a)) && !poll(&p, 1, 0) &&
+           (!s.connected || (!s.n_unshared && !s.n_needs));
+}
+
 static void *run_topology(void *aux)
 {
     struct thread *t = aux;
@@ -52,9 +78,12 @@ static void *run_topology(void *aux)
 
     rcu_register_thread();
     while (!stopping(t)) {
-        uint64_t now = agent_now(a), next = agent_run_topology(a, now);
-        if (next > now)
-            rest(agent_topology_inbox(a), agent_topology_fd(a), now, next);
+        uint64_t drawn = ticket(t), now = agent_now(a), next = agent_run_topology(a, now);
+        if (next <= now)
+            continue;
+        if (t->served != drawn && topology_is_quiet(a))
+            serve(t, drawn);
+        rest(agent_topology_inbox(a), agent_topology_fd(a), now, next);
     }
     rcu_unregister_thread();
     return NULL;
@@ -69,16 +98,39 @@ static void *run_worker(void *aux)
 
     rcu_register_thread();
     while (!stopping(t)) {
-        uint64_t now = agent_now(a), next = agent_run_worker(a, t->worker, now);
+        uint64_t drawn = ticket(t), now = agent_now(a), next = agent_run_worker(a, t->worker, now);
         if (c->upcalls != upcalls) {
             upcalls = c->upcalls;
             busy_until = agent_now(a) + t->all->spin_ns;
+            continue;
         }
-        if (next > now && now >= busy_until)
+        if (next <= now)
+            continue;
+        serve(t, drawn);
+        if (now >= busy_until)
             rest(agent_worker_inbox(a, t->worker), agent_worker_fd(a, t->worker), now, next);
     }
     rcu_unregister_thread();
     return NULL;
+}
+
+uint64_t agent_threads_ticket(struct agent_threads *t)
+{
+    uint64_t drawn = __atomic_add_fetch(&t->ticket, 1, __ATOMIC_ACQ_REL);
+
+    inbox_wake(agent_topology_inbox(t->agent));
+    for (unsigned i = 0; i < agent_n_workers(t->agent); i++)
+        inbox_wake(agent_worker_inbox(t->agent, i));
+    return drawn;
+}
+
+bool agent_threads_served(const struct agent_threads *t, uint64_t ticket)
+{
+    bool all = __atomic_load_n(&t->topology.served, __ATOMIC_ACQUIRE) >= ticket;
+
+    for (unsigned i = 0; i < agent_n_workers(t->agent); i++)
+        all &= __atomic_load_n(&t->workers[i].served, __ATOMIC_ACQUIRE) >= ticket;
+    return all;
 }
 
 static int start(struct thread *t, void *(*fn)(void *), const char *name)

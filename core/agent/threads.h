@@ -14,6 +14,11 @@ struct agent_threads;
 /* spin_ns: how long a worker polls after its last upcall; 0: 50 us. */
 int agent_threads_start(struct agent *a, uint64_t spin_ns, struct agent_threads **out,
                         struct error *e);
+/* Barrier: a ticket is served when every thread has begun a turn after it was drawn and found
+ * nothing to do at once (topology: nothing learned left to share either).  The control inbox is
+ * woken when that may have become true.  Control. */
+uint64_t agent_threads_ticket(struct agent_threads *t);
+bool agent_threads_served(const struct agent_threads *t, uint64_t ticket);
 /* Ends and joins them.  Null is fine. */
 void agent_threads_stop(struct agent_threads *t);
 

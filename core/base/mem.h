@@ -19,11 +19,13 @@ void *mem_resize(void *p, size_t size);
 char *mem_strdup(const char *s);
 char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-#define NEW(type)            ((type *)mem_zalloc(sizeof(type)))
-#define NEW_ARRAY(n, type)   ((type *)mem_array((n), sizeof(type)))
-#define ARRAY_SIZE(a)        (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b)            ((a) < (b) ? (a) : (b))
-#define MAX(a, b)            ((a) > (b) ? (a) : (b))
+#define NEW(type)          ((type *)mem_zalloc(sizeof(type)))
+#define NEW_ARRAY(n, type) ((type *)mem_array((n), sizeof(type)))
+#define ARRAY_SIZE(a)      (sizeof(a) / sizeof((a)[0]))
+#ifndef MIN /* sys/param.h has the same */
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#endif
 
 struct arena_block;
 

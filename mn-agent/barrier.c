@@ -1,0 +1,50 @@
+#include "barrier.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+#define ROUNDS      5
+#define STEP_NS     (250 * NSEC_PER_MSEC)
+#define PATIENCE_NS (20 * NSEC_PER_SEC) /* of real time */
+
+struct barrier {
+    struct server_host host;
+    uint64_t advance_ns, ticket, deadline_ns;
+    unsigned rounds; /* left */
+};
+
+struct barrier *barrier_new(const struct server_host *host, uint64_t advance_ns)
+{
+    struct barrier *b = NEW(struct barrier);
+
+    b->host = *host;
+    b->advance_ns = advance_ns;
+    b->rounds = ROUNDS;
+    b->deadline_ns = clock_ns() + PATIENCE_NS;
+    return b;
+}
+
+void barrier_free(struct barrier *b)
+{
+    free(b);
+}
+
+json_t *barrier_run(struct barrier *b, uint64_t now)
+{
+    if (b->ticket && !agent_threads_served(b->host.threads, b->ticket))
+        return clock_ns() > b->deadline_ns ? json_pack("{s:b}", "settled", 0) : NULL;
+    if (b->ticket)
+        b->rounds--;
+    if (!b->rounds) {
+        if (!b->advance_ns)
+            return json_pack("{s:b}", "settled", 1);
+        uint64_t step = b->advance_ns < STEP_NS ? b->advance_ns : STEP_NS;
+        agent_advance(b->host.agent, now, step);
+        b->advance_ns -= step;
+        b->rounds = b->advance_ns ? 2 : ROUNDS;
+    }
+    b->ticket = agent_threads_ticket(b->host.threads);
+    return NULL;
+}

@@ -1,0 +1,251 @@
+#include "client.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/control.h"
+
+/* A field of a row: its member in the answer, its name in text. */
+struct column {
+    const char *json, *name;
+};
+
+static void value_text(const json_t *v, struct strbuf *sb)
+{
+    size_t i;
+    json_t *item;
+
+    if (json_is_string(v))
+        sb_add(sb, json_string_value(v));
+    else if (json_is_integer(v))
+        sb_printf(sb, "%" PRId64, (int64_t)json_integer_value(v));
+    else if (json_is_real(v))
+        sb_printf(sb, "%.3f", json_real_value(v));
+    else if (json_is_boolean(v))
+        sb_add(sb, json_is_true(v) ? "yes" : "no");
+    json_array_foreach (v, i, item) {
+        sb_add(sb, i ? "; " : "");
+        value_text(item, sb);
+    }
+}
+
+static void print_column(struct print *p, const struct column *c, const json_t *row)
+{
+    json_t *v = json_object_get(row, c->json);
+    struct strbuf sb = {0};
+
+    value_text(v, &sb);
+    bool shown = v && !json_is_null(v) && sb.size;
+    print_field(p, c->name, shown ? sb_str(&sb) : NULL, c->json, v, false);
+    sb_free(&sb);
+}
+
+static void print_rows(struct print *p, const char *head, const struct column *columns,
+                       const json_t *rows)
+{
+    json_t *row;
+    size_t i;
+
+    json_array_foreach (rows, i, row) {
+        print_row(p, head, json_string_value(json_object_get(row, "id")));
+        for (const struct column *c = columns; c->json; c++)
+            print_column(p, c, row);
+        print_row_end(p);
+    }
+}
+
+/* Members of an object as lines "name value", those of objects in it with both names. */
+static void print_members(struct print *p, const char *prefix, const json_t *doc)
+{
+    const char *key;
+    json_t *v;
+
+    json_object_foreach ((json_t *)doc, key, v) {
+        struct strbuf sb = {0};
+        char *name = mem_printf("%s%s%s", prefix, *prefix ? "-" : "", key);
+        if (json_is_object(v)) {
+            print_members(p, name, v);
+        } else {
+            value_text(v, &sb);
+            print_line(p, "%-32s %s", name, sb_str(&sb));
+        }
+        free(name);
+        sb_free(&sb);
+    }
+}
+
+static int ask(const struct client_command *c, const struct client_options *o, struct print *p,
+               json_t **reply)
+{
+    struct error e = {0};
+
+    return control_ask(o->path, c->name, reply, &e) ? print_failure(p, &e) : 0;
+}
+
+/* status, memory, counters */
+static int run_members(const struct client_command *c, const struct client_options *o,
+                       struct print *p)
+{
+    json_t *reply;
+    int status = ask(c, o, p, &reply);
+
+    if (status)
+        return status;
+    if (print_is_json(p))
+        print_document(p, reply);
+    else
+        print_members(p, "", reply);
+    json_decref(reply);
+    return 0;
+}
+
+static const struct column port_columns[] = {
+    {"id", "id"},
+    {"port", "name"},
+    {"interface", "interface"},
+    {"state", "state"},
+    {"device", "device"},
+    {"number", "number"},
+    {"key", "key"},
+    {"rx_packets", "rx-packets"},
+    {"rx_bytes", "rx-bytes"},
+    {"tx_packets", "tx-packets"},
+    {"tx_bytes", "tx-bytes"},
+    {"upcalls", "upcalls"},
+    {"upcalls_lost", "upcalls-lost"},
+    {NULL, NULL},
+};
+
+static int run_ports(const struct client_command *c, const struct client_options *o,
+                     struct print *p)
+{
+    json_t *reply;
+    int status = ask(c, o, p, &reply);
+
+    if (status)
+        return status;
+    print_list(p, "agent-port");
+    print_rows(p, "port", port_columns + 1, json_object_get(reply, "ports"));
+    print_list_end(p);
+    json_decref(reply);
+    return 0;
+}
+
+static const struct column drop_columns[] = {
+    {"reason", "reason"}, {"object", "object"}, {"packets", "packets"},
+    {"flows", "flows"},   {"ago", "ago"},       {NULL, NULL},
+};
+
+static const struct column recent_columns[] = {
+    {"ago", "ago"},       {"port", "port"},     {"reason", "reason"},
+    {"object", "object"}, {"packet", "packet"}, {NULL, NULL},
+};
+
+static int run_drops(const struct client_command *c, const struct client_options *o,
+                     struct print *p)
+{
+    json_t *reply;
+    int status = ask(c, o, p, &reply);
+
+    if (status)
+        return status;
+    if (p->format == PRINT_JSON) {
+        print_document(p, reply);
+    } else {
+        print_list(p, "drop");
+        print_rows(p, "drop", drop_columns, json_object_get(reply, "drops"));
+        if (p->format == PRINT_TEXT)
+            print_rows(p, "recent", recent_columns, json_object_get(reply, "recent"));
+        print_list_end(p);
+    }
+    json_decref(reply);
+    return 0;
+}
+
+static const struct column flow_columns[] = {
+    {"match", "match"},   {"actions", "actions"}, {"class", "class"}, {"reason", "reason"},
+    {"object", "object"}, {"packets", "packets"}, {"bytes", "bytes"}, {"age", "age"},
+    {"used", "used"},     {NULL, NULL},
+};
+static const struct column why_columns[] = {
+    {"match", "match"},   {"actions", "actions"}, {"class", "class"}, {"reason", "reason"},
+    {"object", "object"}, {"packets", "packets"}, {"bytes", "bytes"}, {"age", "age"},
+    {"used", "used"},     {"why", "why"},         {NULL, NULL},
+};
+
+struct flow_printer {
+    struct print *p;
+    const struct column *columns;
+};
+
+static int print_flows(json_t *line, void *aux)
+{
+    struct flow_printer *f = aux;
+
+    print_rows(f->p, "flow", f->columns, json_object_get(line, "flows"));
+    return 0;
+}
+
+static int run_flows(const struct client_command *c, const struct client_options *o,
+                     struct print *p)
+{
+    struct flow_printer f = {p, o->why ? why_columns : flow_columns};
+    struct error e = {0};
+
+    (void)c;
+    print_list(p, "flow");
+    int rc = control_each(o->path, o->why ? "flows why" : "flows", print_flows, &f, &e);
+    print_list_end(p);
+    return rc ? print_failure(p, &e) : 0;
+}
+
+static int run_stop(const struct client_command *c, const struct client_options *o, struct print *p)
+{
+    struct error e = {0};
+    json_t *reply;
+
+    (void)c;
+    if (control_ask(o->path, o->keep_flows ? "stop keep-flows" : "stop", &reply, &e))
+        return print_failure(p, &e);
+    json_decref(reply);
+    return 0;
+}
+
+static int run_sync(const struct client_command *c, const struct client_options *o, struct print *p)
+{
+    json_t *reply;
+    int status = ask(c, o, p, &reply);
+
+    if (status)
+        return status;
+    bool settled = json_is_true(json_object_get(reply, "settled"));
+    json_decref(reply);
+    if (!settled)
+        print_note(p, "the agent did not come to rest");
+    return settled ? 0 : 7;
+}
+
+const struct client_command client_commands[] = {
+    {"status", "is it ready, what does it serve, is the store there", run_members},
+    {"ports", "virtual ports bound to this host, and their interfaces", run_ports},
+    {"flows", "what is installed in the datapath; --why: what each depends on", run_flows},
+    {"drops", "packets dropped, why, and because of which object; the last ones", run_drops},
+    {"memory", "bytes held, by subsystem", run_members},
+    {"counters", "everything that is counted, by name", run_members},
+    {"sync", "waits until what has been committed is applied here", run_sync},
+    {"stop", "ends the agent; --keep-flows: what is installed goes on forwarding", run_stop},
+    {NULL, NULL, NULL},
+};
+
+int client_run(const char *command, const struct client_options *o, struct print *p)
+{
+    struct error e = {0};
+
+    for (const struct client_command *c = client_commands; c->name; c++)
+        if (!strcmp(c->name, command))
+            return c->run(c, o, p);
+    error_set(&e, -EINVAL, NULL, NULL, "no command '%s'", command);
+    error_hint(&e, "try mn-agent --help");
+    return print_failure(p, &e);
+}

@@ -1,0 +1,259 @@
+#include "daemon.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/control.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "cli/conf.h"
+#include "server.h"
+#include "startup.h"
+
+#define READY_NS                                                                                   \
+    (10 * NSEC_PER_SEC) /* without the store we are as ready as we can be after this               \
+                         */
+
+struct daemon {
+    const struct options *o;
+    struct store *store;
+    struct dp *dp;
+    struct agent *agent;
+    struct agent_threads *threads;
+    struct net_watch *watch;
+    struct server *server;
+    uv_loop_t loop;
+    uv_signal_t term, intr;
+    uv_poll_t netlink, inbox;
+    uv_timer_t timer;
+    uv_prepare_t before;
+    uv_check_t after;
+    uint64_t started_ns;
+    bool netlink_ready, told_ready, stopping, keep;
+};
+
+static void stop(void *aux, bool keep)
+{
+    struct daemon *d = aux;
+
+    d->keep = d->o->keep_flows || keep;
+    d->stopping = true;
+}
+
+static void on_signal(uv_signal_t *h, int signum)
+{
+    log_info("agent", "signal %d: ending", signum);
+    stop(h->data, false);
+}
+
+static void on_netlink(uv_poll_t *h, int status, int events)
+{
+    (void)status;
+    (void)events;
+    ((struct daemon *)h->data)->netlink_ready = true;
+}
+
+static void on_wake(uv_poll_t *h, int status, int events)
+{
+    (void)h; /* on_turn() takes what is there */
+    (void)status;
+    (void)events;
+}
+
+static void on_timer(uv_timer_t *h)
+{
+    (void)h;
+}
+
+static void on_iface(const struct net_iface *iface, bool gone, void *aux)
+{
+    agent_iface(((struct daemon *)aux)->agent, iface, gone);
+}
+
+static void tell_ready(struct daemon *d, uint64_t now)
+{
+    if (d->told_ready || (!agent_ready(d->agent) && now - d->started_ns < READY_NS))
+        return;
+    d->told_ready = true;
+    startup_notify(agent_ready(d->agent) ? "READY=1\nSTATUS=serving"
+                                         : "READY=1\nSTATUS=waiting for the store");
+    log_info("agent", agent_ready(d->agent) ? "ready" : "waiting for the store");
+}
+
+static void end(struct daemon *d)
+{
+    uv_handle_t *handles[] = {(uv_handle_t *)&d->term,    (uv_handle_t *)&d->intr,
+                              (uv_handle_t *)&d->netlink, (uv_handle_t *)&d->inbox,
+                              (uv_handle_t *)&d->timer,   (uv_handle_t *)&d->before,
+                              (uv_handle_t *)&d->after};
+
+    startup_notify("STOPPING=1");
+    server_close(d->server);
+    for (size_t i = 0; i < ARRAY_SIZE(handles); i++)
+        uv_close(handles[i], NULL);
+}
+
+/* One turn of control, between two waits of the loop. */
+static void on_turn(uv_check_t *h)
+{
+    struct daemon *d = h->data;
+
+    inbox_awake(agent_control_inbox(d->agent));
+    rcu_thread_online();
+    uint64_t now = agent_now(d->agent);
+    if (d->netlink_ready)
+        net_watch_run(d->watch);
+    d->netlink_ready = false;
+    uint64_t next = agent_run_control(d->agent, now);
+    bool more = server_run(d->server, now);
+    tell_ready(d, now);
+    if (d->stopping) {
+        end(d);
+        return;
+    }
+    if (more || next <= now)
+        next = now;
+    if (!d->told_ready && next > d->started_ns + READY_NS)
+        next = d->started_ns + READY_NS;
+    uint64_t ms = next <= now ? 0 : (next - now) / NSEC_PER_MSEC + 1;
+    uv_timer_start(&d->timer, on_timer, ms > 60000 ? 60000 : ms, 0);
+}
+
+static void on_wait(uv_prepare_t *h)
+{
+    struct daemon *d = h->data;
+
+    if (!inbox_sleep(agent_control_inbox(d->agent)))
+        uv_timer_start(&d->timer, on_timer, 0, 0);
+    rcu_thread_offline();
+}
+
+static int loop_error(struct error *e, int rc)
+{
+    return rc ? error_set(e, rc, "event loop", NULL, "%s", uv_strerror(rc)) : 0;
+}
+
+static int start_loop(struct daemon *d, struct error *e)
+{
+    uv_handle_t *handles[] = {(uv_handle_t *)&d->term,    (uv_handle_t *)&d->intr,
+                              (uv_handle_t *)&d->netlink, (uv_handle_t *)&d->inbox,
+                              (uv_handle_t *)&d->timer,   (uv_handle_t *)&d->before,
+                              (uv_handle_t *)&d->after};
+    int rc = uv_signal_init(&d->loop, &d->term);
+
+    if (!rc)
+        rc = uv_signal_init(&d->loop, &d->intr);
+    if (!rc)
+        rc = uv_poll_init(&d->loop, &d->netlink, net_watch_fd(d->watch));
+    if (!rc)
+        rc = uv_poll_init(&d->loop, &d->inbox, agent_control_inbox(d->agent)->fd);
+    if (rc)
+        return loop_error(e, rc);
+    uv_timer_init(&d->loop, &d->timer);
+    uv_prepare_init(&d->loop, &d->before);
+    uv_check_init(&d->loop, &d->after);
+    for (size_t i = 0; i < ARRAY_SIZE(handles); i++)
+        handles[i]->data = d;
+    rc = uv_signal_start(&d->term, on_signal, SIGTERM);
+    if (!rc)
+        rc = uv_signal_start(&d->intr, on_signal, SIGINT);
+    if (!rc)
+        rc = uv_poll_start(&d->netlink, UV_READABLE, on_netlink);
+    if (!rc)
+        rc = uv_poll_start(&d->inbox, UV_READABLE, on_wake);
+    uv_timer_start(&d->timer, on_timer, 0, 0);
+    uv_prepare_start(&d->before, on_wait);
+    uv_check_start(&d->after, on_turn);
+    return loop_error(e, rc);
+}
+
+static int open_store(struct daemon *d, struct error *e)
+{
+    struct store_options so = {.no_wait = true};
+    char *url;
+    int rc = conf_store_url(d->o->store, &url, e);
+
+    if (rc)
+        return rc;
+    if (!strncmp(url, "file:", 5))
+        rc = startup_make_dir_of(url + 5, e);
+    if (!rc)
+        rc = store_open(url, &so, &d->store, e);
+    free(url);
+    return rc;
+}
+
+static int open_agent(struct daemon *d, struct error *e)
+{
+    struct dp_options dpo = {
+        .name = d->o->name, .n_queues = d->o->n_workers, .vxlan_port = (uint16_t)d->o->vxlan_port};
+    struct agent_options ao = {.n_workers = d->o->n_workers, .name = d->o->host_name};
+    char name[256] = "";
+    int rc = startup_host_id(d->o->host_id, &ao.host, e);
+
+    if (!rc)
+        rc = open_store(d, e);
+    if (!rc)
+        rc = dp_open(d->o->datapath, &dpo, &d->dp, e);
+    if (rc)
+        return rc;
+    gethostname(name, sizeof name - 1);
+    if (!ao.name)
+        ao.name = *name ? name : "host";
+    ao.store = d->store;
+    ao.dp = d->dp;
+    rc = agent_open(&ao, &d->agent, e);
+    if (!rc)
+        rc = net_watch_open(on_iface, d, &d->watch, e);
+    return rc;
+}
+
+static int serve(struct daemon *d, const char *control, struct error *e)
+{
+    struct server_host host = {
+        .agent = d->agent, .test_clock = d->o->test_clock, .stop = stop, .aux = d};
+    int rc = agent_threads_start(d->agent, 0, &d->threads, e);
+
+    if (rc)
+        return rc;
+    host.threads = d->threads;
+    uv_loop_init(&d->loop);
+    rc = server_open(&d->loop, control, &host, &d->server, e);
+    if (!rc)
+        rc = start_loop(d, e);
+    if (!rc) {
+        d->started_ns = agent_now(d->agent);
+        log_info("agent", "started datapath=%s instance=%s", dp_type(d->dp), d->o->name);
+        uv_run(&d->loop, UV_RUN_DEFAULT);
+    }
+    uv_loop_close(&d->loop);
+    return rc;
+}
+
+int daemon_run(const struct options *o, struct error *e)
+{
+    struct daemon d = {.o = o};
+    char path[CONTROL_PATH_MAX];
+
+    signal(SIGPIPE, SIG_IGN);
+    rcu_register_thread();
+    control_default_path(o->name, path);
+    int rc = open_agent(&d, e);
+    if (!rc) {
+        startup_drop_privileges();
+        rc = serve(&d, o->control ? o->control : path, e);
+    }
+    agent_threads_stop(d.threads);
+    net_watch_close(d.watch);
+    bool keep = d.keep || rc; /* what failed to start touches nothing that it found */
+    agent_close(d.agent, keep);
+    if (d.dp)
+        dp_close(d.dp, keep);
+    store_close(d.store);
+    rcu_unregister_thread();
+    if (!rc)
+        log_info("agent", keep ? "ended, flows stay" : "ended");
+    return rc;
+}

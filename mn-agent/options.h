@@ -1,0 +1,17 @@
+/* What the command line of the daemon says. */
+#ifndef MN_AGENT_OPTIONS_H
+#define MN_AGENT_OPTIONS_H
+
+#include <stdbool.h>
+
+struct options {
+    const char *store;     /* URL; null: where conf.h says */
+    const char *host_id;   /* null: from its file */
+    const char *host_name; /* null: the machine's */
+    const char *datapath, *name, *control;
+    unsigned n_workers;
+    unsigned vxlan_port;
+    bool keep_flows, test_clock;
+};
+
+#endif
