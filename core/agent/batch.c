@@ -8,8 +8,8 @@
 /* First block: what a full batch of routed packets takes; a flood may need more for once. */
 #define ARENA_SIZE (512 * 1024)
 
-void batch_init(struct batch *b, struct dp *dp, unsigned queue, struct flowtable *ft,
-                struct drops *drops, struct worker_counters *counters)
+void flow_batch_init(struct flow_batch *b, struct dp *dp, unsigned queue, struct flowtable *ft,
+                     struct drops *drops, struct worker_counters *counters)
 {
     b->dp = dp;
     b->queue = queue;
@@ -22,13 +22,13 @@ void batch_init(struct batch *b, struct dp *dp, unsigned queue, struct flowtable
     arena_init(&b->arena, ARENA_SIZE);
 }
 
-void batch_free(struct batch *b)
+void flow_batch_free(struct flow_batch *b)
 {
     arena_free(&b->arena);
     free(b->execs);
 }
 
-static void flush_dels(struct batch *b)
+static void flush_dels(struct flow_batch *b)
 {
     struct dp_flow_stats stats[BATCH_FLOWS] = {0};
 
@@ -46,20 +46,20 @@ static void flush_dels(struct batch *b)
 }
 
 /* The datapath's table is fuller than ours knows: make room there for the next ones. */
-static void relieve(struct batch *b)
+static void relieve(struct flow_batch *b)
 {
     uint32_t id;
 
     for (unsigned i = 0; i < 32 && b->n_dels < BATCH_FLOWS && (id = ft_victim(b->ft)); i++) {
-        batch_remove(b, id);
+        flow_batch_remove(b, id);
         b->counters->flows_evicted++;
     }
 }
 
 /* Also takes away what it should have replaced. */
-static void refused(struct batch *b, uint32_t id, int rc)
+static void refused(struct flow_batch *b, uint32_t id, int rc)
 {
-    batch_remove(b, id);
+    flow_batch_remove(b, id);
     if (rc == -ENOTSUP) {
         b->counters->flows_unsupported++;
         return;
@@ -68,7 +68,7 @@ static void refused(struct batch *b, uint32_t id, int rc)
     log_limited(LOG_LVL_WARN, "agent", "datapath refused a flow code=%d", rc);
 }
 
-static void flush_puts(struct batch *b)
+static void flush_puts(struct flow_batch *b)
 {
     int rcs[BATCH_FLOWS] = {0};
     size_t n = 0;
@@ -93,15 +93,15 @@ static void flush_puts(struct batch *b)
     flush_dels(b);
 }
 
-void batch_flush_flows(struct batch *b)
+void flow_batch_flush_flows(struct flow_batch *b)
 {
     flush_dels(b);
     flush_puts(b);
 }
 
-void batch_flush(struct batch *b)
+void flow_batch_flush(struct flow_batch *b)
 {
-    batch_flush_flows(b);
+    flow_batch_flush_flows(b);
     if (b->n_execs)
         dp_execute(b->dp, b->queue, b->execs, b->n_execs);
     b->counters->packets_sent += b->n_execs;
@@ -109,7 +109,7 @@ void batch_flush(struct batch *b)
     arena_reset(&b->arena);
 }
 
-static bool take_back(struct batch *b, uint32_t id)
+static bool take_back(struct flow_batch *b, uint32_t id)
 {
     for (size_t i = 0; i < b->n_puts; i++) {
         if (b->put_ids[i] == id) {
@@ -120,7 +120,7 @@ static bool take_back(struct batch *b, uint32_t id)
     return false;
 }
 
-void batch_remove(struct batch *b, uint32_t id)
+void flow_batch_remove(struct flow_batch *b, uint32_t id)
 {
     struct ft_info info;
 
@@ -134,19 +134,19 @@ void batch_remove(struct batch *b, uint32_t id)
     ft_remove(b->ft, id);
 }
 
-void batch_install(struct batch *b, const struct ft_flow *f, const struct flow_out *outs,
-                   uint16_t n_outs)
+void flow_batch_install(struct flow_batch *b, const struct ft_flow *f, const struct flow_out *outs,
+                        uint16_t n_outs)
 {
     struct ft_done done;
     int result;
 
     if (b->n_puts == BATCH_FLOWS)
-        batch_flush_flows(b);
+        flow_batch_flush_flows(b);
     while ((result = ft_put(b->ft, f, b->now, &done)) == -ENOSPC) {
         uint32_t victim = ft_victim(b->ft);
         if (!victim)
             return; /* can't be recorded at all: it stays with the agent, packet by packet */
-        batch_remove(b, victim);
+        flow_batch_remove(b, victim);
         b->counters->flows_evicted++;
     }
     drops_hold(b->drops, f->drop);
@@ -166,7 +166,7 @@ void batch_install(struct batch *b, const struct ft_flow *f, const struct flow_o
     ft_key(b->ft, done.id, &put->key, &put->mask);
 }
 
-void batch_send(struct batch *b, const struct dp_exec *exec)
+void flow_batch_send(struct flow_batch *b, const struct dp_exec *exec)
 {
     if (b->n_execs == b->execs_room) {
         b->execs_room *= 2;

@@ -4,10 +4,10 @@
  * handed over together, removals first, packets last, so that a packet sent is behind its flow.
  * The flow table always knows a flow before the datapath does and longer than it: an invalidation
  * that comes in between finds it.
- * Everything a batch refers to lives in its arena until batch_flush(), or in the upcalls.
+ * Everything a batch refers to lives in its arena until flow_batch_flush(), or in the upcalls.
  * Thread: the worker. */
-#ifndef MN_AGENT_BATCH_H
-#define MN_AGENT_BATCH_H
+#ifndef MN_AGENT_FLOW_BATCH_H
+#define MN_AGENT_FLOW_BATCH_H
 
 #include "agent/drops.h"
 #include "agent/flowtable.h"
@@ -47,7 +47,7 @@ struct worker_counters {
 #undef X
 };
 
-struct batch {
+struct flow_batch {
     struct dp *dp;
     unsigned queue;
     struct flowtable *ft;
@@ -64,17 +64,17 @@ struct batch {
     struct dp_exec *execs;
 };
 
-void batch_init(struct batch *b, struct dp *dp, unsigned queue, struct flowtable *ft,
-                struct drops *drops, struct worker_counters *counters);
-void batch_free(struct batch *b);
+void flow_batch_init(struct flow_batch *b, struct dp *dp, unsigned queue, struct flowtable *ft,
+                     struct drops *drops, struct worker_counters *counters);
+void flow_batch_free(struct flow_batch *b);
 
 /* Records the flow and installs it unless the datapath has it with these outputs already. */
-void batch_install(struct batch *b, const struct ft_flow *f, const struct flow_out *outs,
-                   uint16_t n_outs);
-void batch_remove(struct batch *b, uint32_t id);
-void batch_send(struct batch *b, const struct dp_exec *exec);
+void flow_batch_install(struct flow_batch *b, const struct ft_flow *f, const struct flow_out *outs,
+                        uint16_t n_outs);
+void flow_batch_remove(struct flow_batch *b, uint32_t id);
+void flow_batch_send(struct flow_batch *b, const struct dp_exec *exec);
 /* Flows only, or everything.  The second ends the life of the arena's content. */
-void batch_flush_flows(struct batch *b);
-void batch_flush(struct batch *b);
+void flow_batch_flush_flows(struct flow_batch *b);
+void flow_batch_flush(struct flow_batch *b);
 
 #endif

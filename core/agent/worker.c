@@ -36,7 +36,7 @@ int worker_new(struct worker_host *host, const struct worker_options *opts, stru
     w->drops = drops_new();
     w->parked = parked_new();
     w->asking = asking_new(&opts->asking);
-    batch_init(&w->batch, host->dp, opts->queue, w->ft, w->drops, &w->counters);
+    flow_batch_init(&w->batch, host->dp, opts->queue, w->ft, w->drops, &w->counters);
     *out = w;
     return 0;
 }
@@ -45,7 +45,7 @@ void worker_free(struct worker *w)
 {
     if (!w)
         return;
-    batch_free(&w->batch);
+    flow_batch_free(&w->batch);
     asking_free(w->asking);
     parked_free(w->parked);
     drops_free(w->drops);
@@ -67,7 +67,7 @@ static size_t take_upcalls(struct worker *w)
     w->n_outcomes = 0;
     for (int i = 0; i < n; i++)
         worker_packet(w, &ups[i], NULL);
-    batch_flush(&w->batch);
+    flow_batch_flush(&w->batch);
     return (size_t)n;
 }
 
@@ -124,7 +124,7 @@ static void run_parked(struct worker *w)
         n++;
     }
     if (n)
-        batch_flush(&w->batch);
+        flow_batch_flush(&w->batch);
     while (n)
         parked_done(w->parked, done[--n]);
 }
@@ -149,7 +149,7 @@ static void learn_again(struct worker *w)
         if (!worker_flow_teaches(w, w->learn_at))
             w->learn_lacks = true;
     }
-    batch_flush(&w->batch);
+    flow_batch_flush(&w->batch);
 }
 
 static void run_due(struct worker *w)
@@ -162,7 +162,7 @@ static void run_due(struct worker *w)
         return;
     for (unsigned n = 0; n < DUE_MAX && (id = ft_due(w->ft)); n++)
         worker_flow(w, id);
-    batch_flush(&w->batch);
+    flow_batch_flush(&w->batch);
 }
 
 static void expire_flows(struct worker *w)
@@ -173,10 +173,10 @@ static void expire_flows(struct worker *w)
         return;
     size_t n = ft_look(w->ft, w->now, 256 + ft_n_flows(w->ft) / 64, ids, LOOK_MAX);
     for (size_t i = 0; i < n; i++)
-        batch_remove(&w->batch, ids[i]);
+        flow_batch_remove(&w->batch, ids[i]);
     w->counters.flows_expired += n;
     w->next_look_ns = n == LOOK_MAX ? w->now : w->now + LOOK_NS;
-    batch_flush(&w->batch);
+    flow_batch_flush(&w->batch);
 }
 
 bool worker_run(struct worker *w, uint64_t now)
@@ -189,7 +189,7 @@ bool worker_run(struct worker *w, uint64_t now)
     expire_flows(w);
     if (now >= asking_next_ns(w->asking)) {
         asking_run(w->asking, now, worker_ask_again, w);
-        batch_flush(&w->batch);
+        flow_batch_flush(&w->batch);
     }
     return n == WORKER_UPCALLS || inbox_any(&w->inbox) || parked_any_ready(w->parked) ||
            (w->stage == WORKER_WORKS && ft_due(w->ft)) || worker_next_ns(w) <= now;
@@ -259,13 +259,13 @@ void worker_remove_port(struct worker *w, topo_ref port, uint32_t port_no)
     uint32_t id;
 
     while ((id = ft_tagged(w->ft, tag)))
-        batch_remove(&w->batch, id);
+        flow_batch_remove(&w->batch, id);
     for (id = w->stage == WORKER_WORKS ? 0 : ft_next(w->ft, 0); id; id = ft_next(w->ft, id)) {
         ft_key(w->ft, id, &key, &mask); /* adopted ones have no tags yet */
         if (key.in_port == port_no)
-            batch_remove(&w->batch, id);
+            flow_batch_remove(&w->batch, id);
     }
-    batch_flush(&w->batch);
+    flow_batch_flush(&w->batch);
 }
 
 const struct flowtable *worker_flows(const struct worker *w)

@@ -100,7 +100,7 @@ static void defer(struct worker *w, uint32_t id, const struct sim_result *r)
     worker_send_emits(w, r, true);
     worker_need(w, r);
     if (!ft_defer(w->ft, id, tags, n, w->now))
-        batch_remove(&w->batch, id);
+        flow_batch_remove(&w->batch, id);
 }
 
 /* Runs the simulator on a flow's own key; false when the key isn't enough. */
@@ -134,7 +134,7 @@ void worker_flow(struct worker *w, uint32_t id)
     struct sim_result r;
 
     if (!simulate_key(w, id, &key, &mask, &r)) {
-        batch_remove(&w->batch, id);
+        flow_batch_remove(&w->batch, id);
         return;
     }
     if (r.verdict == SIM_NEED) {
@@ -144,12 +144,12 @@ void worker_flow(struct worker *w, uint32_t id)
     worker_send_emits(w, &r, true);
     clean_mask(&r.mask);
     if (looks_at_more(&r.mask, &mask) || !worker_learn(w, &r, WORKER_REFRESH)) {
-        batch_remove(&w->batch, id); /* a real packet must come up */
+        flow_batch_remove(&w->batch, id); /* a real packet must come up */
         return;
     }
     worker_judge(w, &key, &r, &j);
     if (!j.install || !same_mask(&r.mask, &mask))
-        batch_remove(&w->batch, id);
+        flow_batch_remove(&w->batch, id);
     if (j.install)
         worker_install(w, &key, &r.mask, &j, false);
 }

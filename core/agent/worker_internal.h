@@ -30,7 +30,7 @@ struct worker {
     struct drops *drops;
     struct parked *parked;
     struct asking *asking;
-    struct batch batch;
+    struct flow_batch batch;
     struct worker_counters counters;
     enum { WORKER_HOLDS, WORKER_LEARNS_AGAIN, WORKER_WORKS } stage;
     uint32_t learn_at; /* next flow to learn from */

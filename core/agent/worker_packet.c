@@ -64,7 +64,7 @@ uint32_t worker_install(struct worker *w, const struct flow_key *key, const stru
                         .n_tags = j->n_tags,
                         .missed = missed};
 
-    batch_install(&w->batch, &f, j->t.outs, j->t.n_outs);
+    flow_batch_install(&w->batch, &f, j->t.outs, j->t.n_outs);
     for (size_t i = 0; i < j->n_dsts; i++) /* behind the flow: see dst_tags.h */
         dst_tags_add(w->dsts, &j->dsts[i]);
     return f.drop;
@@ -92,7 +92,7 @@ static void send_packet(struct worker *w, const struct dp_upcall *up, const stru
                            .n_outs = n_outs};
 
     if (n_outs)
-        batch_send(&w->batch, &exec);
+        flow_batch_send(&w->batch, &exec);
 }
 
 static uint64_t matchable_hash(const struct flow_key *key)
