@@ -32,6 +32,7 @@ struct daemon {
     uv_check_t after;
     uint64_t started_ns;
     bool netlink_ready, told_ready, stopping, keep;
+    bool again; /* the next wait shall not be one */
 };
 
 static void stop(void *aux, bool keep)
@@ -113,20 +114,19 @@ static void on_turn(uv_check_t *h)
         end(d);
         return;
     }
-    if (more || next <= now)
-        next = now;
+    d->again = more || next <= now;
     if (!d->told_ready && next > d->started_ns + READY_NS)
         next = d->started_ns + READY_NS;
     uint64_t ms = next <= now ? 0 : (next - now) / NSEC_PER_MSEC + 1;
-    uv_timer_start(&d->timer, on_timer, ms > 60000 ? 60000 : ms, 0);
+    uv_timer_start(&d->timer, on_timer, MIN(ms, 60000u), 0);
 }
 
 static void on_wait(uv_prepare_t *h)
 {
     struct daemon *d = h->data;
 
-    if (!inbox_sleep(agent_control_inbox(d->agent)))
-        uv_timer_start(&d->timer, on_timer, 0, 0);
+    if (d->again || !inbox_sleep(agent_control_inbox(d->agent)))
+        uv_timer_start(&d->timer, on_timer, 0, 0); /* set here, it falls due behind the poll */
     rcu_thread_offline();
 }
 

@@ -149,11 +149,8 @@ static void on_bound(void *aux, const struct sync_binding *list, size_t n)
 
 static void on_connection(void *aux, bool connected)
 {
-    struct agent *a = aux;
-
-    if (__atomic_exchange_n(&a->connected, connected, __ATOMIC_SEQ_CST) != connected)
-        log_info("agent",
-                 connected ? "store connected" : "store lost; going on with what is known");
+    (void)aux;
+    log_info("agent", connected ? "store connected" : "store lost; going on with what is known");
 }
 
 /* What workers ask for. */
@@ -499,7 +496,7 @@ topo_ref agent_local_host(const struct agent *a)
 
 bool agent_connected(const struct agent *a)
 {
-    return __atomic_load_n(&a->connected, __ATOMIC_ACQUIRE);
+    return store_connected(a->opts.store);
 }
 
 bool agent_ready(const struct agent *a)

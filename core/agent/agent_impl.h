@@ -33,7 +33,6 @@ struct agent {
 
     uint64_t ahead_ns;    /* atomic, control writes: agent's clock minus the datapath's */
     int host_changed;     /* atomic: this host's entry in the topology */
-    int connected;        /* atomic */
     uint64_t status_ns;   /* topology's */
     pthread_mutex_t lock; /* guards status */
     struct sync_status status;
