@@ -26,6 +26,12 @@ char *words_ref(const struct topo *t, topo_ref ref, char buf[WORDS_SIZE])
     return words_object(t, topo_kind_of(t, ref), topo_id(t, ref), buf);
 }
 
+/* Slots are numbered from 1 on, without gaps. */
+static bool in_use(const struct topo *t, topo_ref ref)
+{
+    return !uuid_is_zero(topo_id(t, ref));
+}
+
 /* What a tag was made of. */
 struct known {
     tag_t tag;
@@ -78,7 +84,7 @@ struct tag_words *tag_words_new(const struct topo *t)
     struct tag_words *w = NEW(struct tag_words);
 
     w->topo = t;
-    for (topo_ref ref = 1; topo_kind_of(t, ref) != TOPO_NONE; ref++) {
+    for (topo_ref ref = 1; in_use(t, ref); ref++) {
         enum topo_kind kind = topo_kind_of(t, ref);
         const struct topo_obj *o = topo_get(t, ref);
         add(w, &(struct known){.tag = tag_object(ref), .ref = ref});
@@ -142,7 +148,7 @@ static bool guess_mac(const struct tag_words *w, tag_t tag, const struct flow_ke
     const struct mac *macs[] = {&key->eth_dst, &key->eth_src};
     uint16_t vlans[] = {0, key->vlan_tci & FLOW_VLAN_VID};
 
-    for (topo_ref ref = 1; topo_kind_of(w->topo, ref) != TOPO_NONE; ref++) {
+    for (topo_ref ref = 1; in_use(w->topo, ref); ref++) {
         for (unsigned i = 0; i < 4 && topo_kind_of(w->topo, ref) == TOPO_BRIDGE; i++) {
             *k = (struct known){.tag = tag, .ref = ref, .vlan = vlans[i / 2], .mac = *macs[i % 2]};
             if (tag_bridge_mac(ref, k->vlan, &k->mac) == tag)
@@ -157,7 +163,7 @@ static bool guess_dst(const struct tag_words *w, tag_t tag, const struct flow_ke
 {
     char name[WORDS_SIZE], text[CIDR_STRLEN];
 
-    for (topo_ref ref = 1; topo_kind_of(w->topo, ref) != TOPO_NONE; ref++) {
+    for (topo_ref ref = 1; in_use(w->topo, ref); ref++) {
         unsigned skip = ip_is4(&key->ip_dst) ? 96 : 0;
         for (unsigned bits = skip; topo_kind_of(w->topo, ref) == TOPO_ROUTER && bits <= 128;
              bits++) {
