@@ -1,7 +1,7 @@
 /* How journeys end, and what they leave in the result. */
 #include "sim/mask.h"
 
-enum { SMALL_TAGS = 48, MAX_LEARNS = 256 };
+enum { MAX_LEARNS = 256 };
 
 /* Room for one more: the list itself, or a larger copy. */
 void *grow_list(struct run *r, void *list, uint32_t n, uint32_t *room, size_t size)
@@ -32,24 +32,18 @@ static bool set_add(struct run *r, tag_t tag)
 
 static void set_rebuild(struct run *r)
 {
-    r->room_set = r->room_set ? r->room_set * 4 : SMALL_TAGS * 4 / 3 * 4;
+    r->room_set = r->room_set ? r->room_set * 4 : SIM_FEW_TAGS / 3 * 16;
     r->tag_set = arena_alloc(r->arena, r->room_set * sizeof *r->tag_set);
     memset(r->tag_set, 0, r->room_set * sizeof *r->tag_set);
     for (uint32_t i = 0; i < r->res->n_tags; i++)
         set_add(r, r->res->tags[i]);
 }
 
-/* A filter of 64 bits first: nearly every tag of an ordinary run is new. */
 static bool tag_known(struct run *r, tag_t tag)
 {
-    uint64_t bit = 1ull << (tag & 63);
     uint32_t n = r->res->n_tags;
 
-    if (n < SMALL_TAGS) {
-        if (!(r->tag_bloom & bit)) {
-            r->tag_bloom |= bit;
-            return false;
-        }
+    if (n < SIM_FEW_TAGS) {
         for (uint32_t i = 0; i < n; i++)
             if (r->res->tags[i] == tag)
                 return true;
@@ -76,9 +70,7 @@ void add_dst_tag(struct run *r, topo_ref router, const struct ip *dst, unsigned 
     struct tag_dst d = {*dst, router, (uint8_t)bits};
     uint32_t before = res->n_tags;
 
-    if (r->hand.nested)
-        return;
-    add_tag_slow(r, tag_of_dst(&d));
+    add_tag(r, tag_of_dst(&d));
     if (res->n_tags == before)
         return;
     res->dsts = grow_list(r, res->dsts, res->n_dsts, &r->room_dsts, sizeof *res->dsts);

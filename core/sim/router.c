@@ -79,7 +79,7 @@ static bool to_subnet_broadcast(struct run *r, const struct topo_port *p)
         const struct cidr *a = &p->addrs[i];
         if (!ip_is4(&a->addr) || a->len >= 31)
             continue;
-        struct ip all = cidr_broadcast(a);
+        struct ip all = ip_from4(a->addr.w[3] | __builtin_bswap32(~0u >> a->len));
         if (dst_within(r, &all, 128))
             return true;
     }

@@ -29,6 +29,7 @@ enum {
     SIM_MAX_VISITS = 4096, /* of devices by all branches together */
     SIM_MAX_OUTS = 65535,  /* a flow's outputs are counted in 16 bits */
     SIM_MAX_NESTED = 3,    /* packets made because of packets made */
+    SIM_FEW_TAGS = 48,     /* searched one by one; room for them from the start */
 };
 
 /* Where one branch is, and what its packet looks like there. */

@@ -18,7 +18,7 @@ static void begin(struct run *r, const struct sim_input *in, struct arena *arena
 {
     *r = (struct run){.in = in, .topo = in->topo, .arena = arena, .res = res};
     *res = (struct sim_result){.mask = {.in_port = ~0u}};
-    r->room_tags = 32;
+    r->room_tags = SIM_FEW_TAGS;
     res->tags = arena_alloc(arena, r->room_tags * sizeof *res->tags);
     if (!in->key)
         return;
