@@ -76,8 +76,8 @@ struct run {
     uint32_t n_visits, n_ends;
     bool consumed; /* some branch was */
 
-    uint64_t tag_bloom;
-    uint64_t *tag_set; /* open addressing, once there are many */
+    uint8_t tag_place[64]; /* by hash: index of a tag, plus 1 */
+    uint64_t *tag_set;     /* open addressing, once there are many */
     uint32_t room_tags, room_set, room_dsts, room_learns, room_emits, room_needs, room_steps;
 };
 
@@ -106,10 +106,21 @@ const struct flow_key *snapshot(struct run *r);
 
 static inline void add_tag(struct run *r, tag_t tag)
 {
-    /* What a device makes of its own doesn't decide what becomes of packets like the one in hand.
-     */
-    if (!r->hand.nested)
+    struct sim_result *res = r->res;
+    uint8_t *place = &r->tag_place[tag % sizeof r->tag_place];
+
+    /* What a device makes of its own doesn't decide what becomes of packets like this one. */
+    if (r->hand.nested)
+        return;
+    /* A look at one place tells of a tag met again, and of most that are new. */
+    if (*place && res->tags[*place - 1] == tag)
+        return;
+    if (*place || res->n_tags >= SIM_FEW_TAGS) {
         add_tag_slow(r, tag);
+        return;
+    }
+    res->tags[res->n_tags++] = tag;
+    *place = (uint8_t)res->n_tags;
 }
 
 /* The decision hangs on what no flow can match. */
