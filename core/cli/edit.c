@@ -1,8 +1,10 @@
 #include "cli/edit.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #ifdef MN_EDITOR_READLINE
 #include <readline/history.h>
@@ -45,6 +47,35 @@ static char **complete(const char *text, int start, int end)
     return rl_completion_matches(text, next_candidate);
 }
 
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int sig)
+{
+    (void)sig;
+    interrupted = 1;
+}
+
+#ifdef MN_EDITOR_READLINE
+/* readline's own reader goes on after a signal; libedit's returns. */
+static int read_byte(FILE *f)
+{
+    unsigned char c;
+
+    for (;;) {
+        ssize_t n = read(fileno(f), &c, 1);
+
+        if (n == 1)
+            return c;
+        if (n == 0 || errno != EINTR)
+            return EOF;
+        if (interrupted) {
+            rl_replace_line("", 0);
+            return '\n';
+        }
+    }
+}
+#endif
+
 void edit_open(struct cli *cli, const char *history_file)
 {
     editor.cli = cli;
@@ -55,14 +86,32 @@ void edit_open(struct cli *cli, const char *history_file)
     stifle_history(HISTORY_LINES);
     if (history_file)
         read_history(history_file);
+#ifdef MN_EDITOR_READLINE
+    rl_catch_signals = 0;
+    rl_getc_function = read_byte;
+#endif
     rl_attempted_completion_function = complete;
     rl_completer_word_break_characters = (char *)" \t\n";
     rl_completion_append_character = ' ';
 }
 
+/* Ctrl-C gives up the line, not the session; while a command runs it ends both, as everywhere. */
 char *edit_line(const char *prompt)
 {
-    return readline(prompt);
+    struct sigaction own = {.sa_handler = on_interrupt}, old;
+    char *line;
+
+    sigaction(SIGINT, &own, &old);
+    do {
+        interrupted = 0;
+        line = readline(prompt);
+        if (interrupted) {
+            free(line);
+            fputs("\n", stdout);
+        }
+    } while (interrupted);
+    sigaction(SIGINT, &old, NULL);
+    return line;
 }
 
 void edit_remember(const char *line)
