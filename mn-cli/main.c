@@ -13,6 +13,9 @@ static const struct subcommand commands[] = {
     {"export", cmd_export, false, "[FILE]", "write the whole topology as JSON"},
     {"import", cmd_import, false, "FILE|-", "load what export wrote into an empty store"},
     {"schema", cmd_schema, true, "", "JSON Schema of all objects"},
+    {"trace", cmd_trace, true, "[--file EXPORT] PORT PACKET...",
+     "where a packet would go, and why"},
+    {"test", cmd_test, true, "[--datapath memory|ebpf] [-v] FILE...", "run scenario files"},
     {NULL, NULL, false, NULL, NULL},
 };
 

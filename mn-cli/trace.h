@@ -1,0 +1,21 @@
+/* "mn-cli trace": one described packet through the topology, live or exported, and what became of
+ * it.  trace.c runs it, trace_print.c tells it.  Thread: one. */
+#ifndef MN_CLI_TRACE_H
+#define MN_CLI_TRACE_H
+
+#include "cli/cli.h"
+#include "sim/sim.h"
+
+struct trace {
+    const struct topo *topo;
+    topo_ref port;
+    uint8_t packet[2048];
+    size_t size;
+    struct flow_key key;
+    struct sim_result result;
+};
+
+/* Text for people, or one JSON document, by the format of 'p'. */
+void trace_print(struct print *p, const struct trace *t);
+
+#endif
