@@ -31,6 +31,11 @@ void barrier_free(struct barrier *b)
     free(b);
 }
 
+bool barrier_begun(const struct barrier *b)
+{
+    return b->ticket;
+}
+
 json_t *barrier_run(struct barrier *b, uint64_t now)
 {
     if (b->ticket && !agent_threads_served(b->host.threads, b->ticket))

@@ -14,7 +14,9 @@ struct barrier;
 
 struct barrier *barrier_new(const struct server_host *host, uint64_t advance_ns);
 void barrier_free(struct barrier *b); /* null is fine */
-/* The answer (new reference) when it is over, else null; the control inbox is woken meanwhile. */
+/* From its first barrier_run() on the control inbox is woken when there is something to do. */
+bool barrier_begun(const struct barrier *b);
+/* The answer (new reference) when it is over, else null. */
 json_t *barrier_run(struct barrier *b, uint64_t now);
 
 #endif

@@ -238,7 +238,8 @@ bool server_run(struct server *s, uint64_t now)
     {
         if (!c->closing && !c->writing)
             continue_client(c, now);
-        more |= !c->closing && !c->writing && (c->listing || c->asking);
+        more |= !c->closing && !c->writing &&
+                (c->listing || c->asking || (c->barrier && !barrier_begun(c->barrier)));
     }
     return more;
 }
