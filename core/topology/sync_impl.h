@@ -1,6 +1,7 @@
 /* Inside the loader (sync.h): one 'struct sync' and the files that work on it.
  *
- *   sync.c          open, close, the run loop, what is due, reconnects
+ *   sync.c          open, close, the run loop, reconnects
+ *   sync_item.c     what is known of each object, what is due, watches, placeholders
  *   sync_read.c     batches of reads; bodies of objects
  *   sync_parse.c    JSON to values
  *   sync_port.c     ports and whether they are active
@@ -8,7 +9,8 @@
  *   sync_build.c    bridges and routers: the published object, and what differs from the one before
  *   sync_seeds.c    seeded MACs and addresses of bridges
  *   sync_host.c     hosts, tunnel zones, this host's bindings
- *   sync_table.c    learned tables: claims, and reading other hosts' chunks
+ *   sync_claim.c    learned tables: who claims what
+ *   sync_table.c    learned tables: reading other hosts' chunks
  *   sync_share.c    learned tables: own chunks, written and expired
  *   sync_learn.c    what other threads say: needs, learned entries
  *   sync_state.c    what this host says about itself and its ports
@@ -174,6 +176,10 @@ struct sync {
     size_t n_items;
     refs work; /* FIFO from work_at */
     size_t work_at;
+    refs stuck; /* refused by the store; queued again at stuck_at */
+    uint64_t stuck_at;
+    bool polling; /* not all that should be is watched */
+    uint64_t poll_at;
     refs builds;  /* devices with DUE_BUILD */
     refs missing; /* ring of the placeholders that are watched */
     size_t missing_at;
@@ -208,10 +214,14 @@ struct sync {
 };
 
 /* sync.c */
+bool sync_store_away(int rc); /* it doesn't answer, rather than refuses */
+
+/* sync_item.c */
 struct item *sync_item(struct sync *s, topo_ref ref); /* null: none */
 /* Made if there is none; 'size' of the whole structure that begins with it. */
 void *sync_item_new(struct sync *s, topo_ref ref, uint8_t kind, size_t size);
 void sync_due(struct sync *s, struct item *it, unsigned due);
+void sync_item_free(struct sync *s, struct item *it);
 void sync_wants_run(struct sync *s, uint64_t at);
 void sync_changed(struct sync *s, tag_t tag);
 void sync_changed_route(struct sync *s, topo_ref router, const struct cidr *prefix);
@@ -223,6 +233,9 @@ int sync_watch(struct sync *s, const char *path, enum watch what, topo_ref ref);
 void sync_unwatch(struct sync *s, const char *path);
 int sync_watch_change(struct sync *s, struct item *it);
 enum schema_type_id sync_type(const struct item *it);
+#define POLL_NS (10 * NSEC_PER_SEC) /* when not all can be watched */
+/* Of a kind that has no content here: all there is to know is whether it exists. */
+int sync_load_other(struct sync *s, struct item *it);
 
 static inline struct device_item *sync_device(struct sync *s, topo_ref ref)
 {
@@ -322,7 +335,7 @@ int sync_host_alive(struct sync *s, struct host_item *h);
 int sync_load_zone(struct sync *s, struct zone_item *z);
 int sync_change_zone(struct sync *s, struct zone_item *z);
 
-/* sync_table.c */
+/* sync_claim.c */
 #define CHUNK_NAME 80
 
 struct chunk {
@@ -386,13 +399,10 @@ struct table {
     struct topo_neigh_table *neighs;
 };
 
-int sync_refresh_table(struct sync *s, struct device_item *d);
-int sync_tables_of_host(struct sync *s, const struct host_item *h);
 void sync_table_free(struct sync *s, struct device_item *d);
 struct table *sync_table(struct sync *s, struct device_item *d); /* made if there is none */
 void sync_table_path(const struct sync *s, const struct device_item *d, const char *chunk,
                      char path[STORE_PATH_MAX]);
-int sync_table_catch_up(struct sync *s, struct table *t);
 struct claim_key sync_mac_key(uint16_t vlan, const struct mac *mac);
 struct claim_key sync_neigh_key(topo_ref port, const struct ip *ip);
 struct claim *sync_claim_find(struct table *t, const struct claim_key *key);
@@ -403,6 +413,11 @@ void sync_claim_drop(struct sync *s, struct table *t, struct claim *c);
 void sync_table_set(struct sync *s, struct table *t, const struct claim_key *key,
                     const struct claim *c);
 size_t sync_table_memory(const struct table *t);
+
+/* sync_table.c */
+int sync_refresh_table(struct sync *s, struct device_item *d);
+int sync_tables_of_host(struct sync *s, const struct host_item *h);
+int sync_table_catch_up(struct sync *s, struct table *t);
 
 /* sync_share.c */
 void sync_share_mac(struct sync *s, const struct said *w);

@@ -292,8 +292,14 @@ static void written(struct table *t, struct commit *co, unsigned n)
 /* Another writer was first, or a chunk is not what we thought: 0 to try again. */
 static int refused(struct sync *s, struct table *t, struct commit *co, int rc, int failed)
 {
-    if (rc != -ESTALE && rc != -EEXIST && rc != -ENOENT)
+    if (sync_store_away(rc))
         return rc;
+    if (rc != -ESTALE && rc != -EEXIST && rc != -ENOENT) {
+        log_limited(LOG_LVL_WARN, "topology", "a learned table can't be written: %s",
+                    strerror(-rc));
+        t->flush_at = s->now + NSEC_PER_SEC;
+        return 0;
+    }
     s->st.conflicts++;
     if (failed > 0) {
         co->chunks[failed - 1]->created = rc == -EEXIST;

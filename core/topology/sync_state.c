@@ -210,20 +210,16 @@ struct port_commit {
     json_t *entries;
 };
 
-/* The due ports of the first device that has any; 'waiting' when some aren't loaded yet. */
-static struct device_item *gather(struct sync *s, struct port_commit *co, bool *waiting)
+/* The due ports of the first device that has any; those that aren't loaded yet wait. */
+static struct device_item *gather(struct sync *s, struct port_commit *co)
 {
     struct device_item *device = NULL;
     struct own_port *p, *next;
 
     HASH_ITER (hh, s->own_ports, p, next) {
         const struct topo_obj *o = topo_get(s->topo, p->port);
-        if (!p->due)
+        if (!p->due || !o)
             continue;
-        if (!o) {
-            *waiting = true;
-            continue;
-        }
         struct device_item *d = o->missing ? NULL : sync_device(s, sync_port(s, p->port)->device);
         if (!d) { /* gone, and its state with it */
             own_done(s, p);
@@ -301,12 +297,11 @@ static int try_ports(struct sync *s, struct port_commit *co, const struct device
  */
 static int write_ports(struct sync *s)
 {
-    bool waiting = false;
     int rc = 0;
 
     while (s->n_own_due && !rc) {
         struct port_commit *co = NEW(struct port_commit);
-        struct device_item *d = gather(s, co, &waiting);
+        struct device_item *d = gather(s, co);
         for (int i = 0; d && i < TRIES; i++) {
             rc = try_ports(s, co, d);
             if (rc != -ESTALE && rc != -EEXIST && rc != -ENOENT)
@@ -321,27 +316,37 @@ static int write_ports(struct sync *s)
     }
     if (rc == -ESTALE || rc == -EEXIST || rc == -ENOENT) {
         s->own_at = s->now + NSEC_PER_MSEC + hash_u64(s->now ^ s->inc) % (20 * NSEC_PER_MSEC);
-        sync_wants_run(s, s->own_at);
         rc = 0;
     }
     return rc;
 }
 
-int sync_state_flush(struct sync *s)
+static int flush(struct sync *s)
 {
     int rc = 0;
 
-    if (!s->host || !s->host_name)
-        return 0;
     if (s->host_due & STATE_HOST && !(rc = write_host(s)))
         s->host_due &= ~(unsigned)STATE_HOST;
     if (!rc && s->host_due & STATE_ALIVE && !(rc = write_alive(s)))
         s->host_due &= ~(unsigned)STATE_ALIVE;
     if (!rc && s->host_due & STATE_INTERFACES && !(rc = write_interfaces(s)))
         s->host_due &= ~(unsigned)STATE_INTERFACES;
-    if (!rc && s->n_own_due && s->now >= s->own_at)
-        rc = write_ports(s);
-    else if (s->n_own_due)
+    return rc || !s->n_own_due ? rc : write_ports(s);
+}
+
+int sync_state_flush(struct sync *s)
+{
+    int rc = 0;
+
+    if (!s->host || !s->host_name || (!s->host_due && !s->n_own_due))
+        return 0;
+    if (s->now >= s->own_at)
+        rc = flush(s);
+    if (rc && !sync_store_away(rc)) { /* refused: reading goes on */
+        s->own_at = s->now + NSEC_PER_SEC;
+        rc = 0;
+    }
+    if (s->own_at > s->now)
         sync_wants_run(s, s->own_at);
     return rc;
 }

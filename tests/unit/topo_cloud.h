@@ -203,7 +203,7 @@ static inline void agent_stop(struct agent *a)
 
 /* Runs all agents, the clock going on a millisecond at a time, until nobody has anything to do
  * within the next 100 ms. */
-#define SETTLE_MAX 3000
+#define SETTLE_MAX 12000
 static inline void settle_n(struct agent **agents, size_t n)
 {
     struct cloud *c = agents[0]->cloud;
