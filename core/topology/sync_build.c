@@ -74,6 +74,16 @@ static bool same_link(const struct topo_link *a, const struct topo_link *b)
            sync_same_cidrs(a->addrs, b->addrs, a->n_addrs);
 }
 
+/* Where 'ip' is has changed for the routers linked to the bridge: they take its word (sim/neigh.c).
+ */
+static void address_changed(struct sync *s, const struct topo_bridge *b, const struct ip *ip)
+{
+    for (uint32_t i = 0; i < b->n_links; i++) {
+        if (b->links[i].peer_kind == TOPO_ROUTER)
+            sync_changed(s, tag_neigh(b->links[i].peer, ip));
+    }
+}
+
 static bool links_differ(struct sync *s, const struct topo_bridge *a, const struct topo_bridge *b)
 {
     uint32_t i = 0, j = 0;
@@ -89,6 +99,8 @@ static bool links_differ(struct sync *s, const struct topo_bridge *a, const stru
             continue;
         differ = true;
         sync_changed(s, tag_bridge_mac(b->obj.self, 0, c <= 0 ? &l->mac : &m->mac));
+        for (unsigned n = 0; c >= 0 && n < m->n_addrs; n++)
+            address_changed(s, b, &m->addrs[n].addr);
     }
     return differ;
 }
@@ -116,6 +128,8 @@ static bool seeds_differ(struct sync *s, const struct topo_bridge *a, const stru
             continue;
         differ = true;
         sync_changed(s, tag_bridge_mac(b->obj.self, 0, c <= 0 ? &l->mac : &m->mac));
+        if (c > 0 && !ip_is_none(&m->ip))
+            address_changed(s, b, &m->ip);
     }
     return differ;
 }

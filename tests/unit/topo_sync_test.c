@@ -280,14 +280,18 @@ static void seeds_are_kept(void **state)
     assert_int_equal(b->seeds[1].port, ref_of(a, &p));
     assert_int_equal(topo_mac_lookup(b->macs, 0, &m), ref_of(a, &p));
     assert_true(was_announced(a, tag_bridge_mac(bridge, 0, &m)));
+    /* the router linked to the bridge takes its word for the address */
+    struct ip ip = ip_of("10.0.0.7");
+    assert_true(was_announced(a, tag_neigh(b->links[0].peer, &ip)));
 
     /* a machine claims the address with another MAC: the seed follows */
-    struct ip ip = ip_of("10.0.0.7");
+    a->n_changes = 0;
     sync_learn_addr(a->learner, f->c.now, bridge, &ip, &n);
     settle(a);
     b = topo_bridge(a->topo, bridge);
     assert_true(mac_equal(&b->seeds[1].mac, &n));
     assert_int_equal(b->seeds[1].port, 0);
+    assert_true(was_announced(a, tag_neigh(b->links[0].peer, &ip)));
 
     destroy(&f->c, ST_MAC_PORT, &seed);
     destroy(&f->c, ST_IP_MAC, &addr);
