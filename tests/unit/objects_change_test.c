@@ -171,5 +171,5 @@ int main(void)
         T(test_big_commit),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_on_stores(tests);
 }

@@ -441,5 +441,5 @@ int main(void)
         T(test_load_balancer), T(test_vtep),        T(test_l2insertion_and_remote_peers),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_on_stores(tests);
 }

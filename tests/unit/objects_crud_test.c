@@ -110,5 +110,5 @@ int main(void)
         T(test_leaves_nothing),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_on_stores(tests);
 }

@@ -345,5 +345,5 @@ int main(void)
         T(test_owned_routes), T(test_revision),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_on_stores(tests);
 }

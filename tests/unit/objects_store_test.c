@@ -381,5 +381,5 @@ int main(void)
         T(test_garbage_nodes),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_on_stores(tests);
 }

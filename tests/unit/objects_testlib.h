@@ -28,10 +28,20 @@ static struct objects *db;
 static struct error last;
 static char last_text[640];
 
+static const char *store_kind = "memory";
+static char store_dir[64];
+
 static inline int db_setup(void **state)
 {
+    char url[128] = "memory:";
+
     (void)state;
-    assert_int_equal(store_open("memory:", NULL, &the_store, NULL), 0);
+    if (strcmp(store_kind, "memory")) {
+        snprintf(store_dir, sizeof store_dir, "/tmp/objects-test-XXXXXX");
+        assert_non_null(mkdtemp(store_dir));
+        snprintf(url, sizeof url, "file:%s/mn.db", store_dir);
+    }
+    assert_int_equal(store_open(url, NULL, &the_store, NULL), 0);
     db = objects_open(the_store);
     return 0;
 }
@@ -41,8 +51,19 @@ static inline int db_teardown(void **state)
     (void)state;
     objects_close(db);
     store_close(the_store);
+    if (strcmp(store_kind, "memory")) {
+        char *command = mem_printf("rm -rf %s", store_dir);
+        int rc = system(command);
+        free(command);
+        return rc;
+    }
     return 0;
 }
+
+/* The same tests on each kind of store that needs no server. */
+#define run_on_stores(tests)                                                                       \
+    (cmocka_run_group_tests_name("memory", tests, NULL, NULL) +                                    \
+     (store_kind = "file", cmocka_run_group_tests_name("file", tests, NULL, NULL)))
 
 static inline json_t *vjson(const char *fmt, va_list ap)
 {

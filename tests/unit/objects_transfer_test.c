@@ -189,5 +189,5 @@ int main(void)
         T(test_many),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_on_stores(tests);
 }

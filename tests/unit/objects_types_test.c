@@ -303,5 +303,5 @@ int main(void)
         T(test_read_only),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_on_stores(tests);
 }
