@@ -146,6 +146,7 @@ struct order *order_new(const struct uuid *chain);
 void order_free(struct order *o);
 struct order_chunk *order_add_chunk(struct order *o, size_t at, const char *name);
 int order_parse(struct order *o, const char *data, size_t size, struct error *e);
+int order_mismatch(struct objects *db, const struct uuid *chain, int64_t version, struct error *e);
 bool order_parse_chunk(struct order_chunk *c, const char *data, size_t size);
 int order_ids(struct objects *db, const struct uuid *chain, struct uuid **ids, size_t *n,
               struct error *e);

@@ -6,6 +6,8 @@
 /* "order":  {"next":N,"chunks":[["NAME",SIZE],...]}     N: number of the next chunk's name
  * a chunk:  ["UUID",...] */
 
+enum { READ_TRIES = 100 }; /* each meets another writer's commit */
+
 static void chunk_free(struct order_chunk *c)
 {
     free(c->ids);
@@ -90,6 +92,21 @@ struct order *order_new(const struct uuid *chain)
     return o;
 }
 
+/* A chunk doesn't fit the list.  List and chunks are written together: if the list is still as it
+ * was read before the chunk, at 'version', it is broken; else another writer was in between. */
+int order_mismatch(struct objects *db, const struct uuid *chain, int64_t version, struct error *e)
+{
+    char root[1][STORE_PATH_MAX];
+    struct store_value *v = NEW(struct store_value);
+
+    path_order(chain, NULL, root[0]);
+    int rc = read_many(db, root, 1, v, e);
+    if (!rc)
+        rc = v->rc || v->version != version ? -EAGAIN : broken(chain, e);
+    values_free(v, 1);
+    return rc;
+}
+
 /* One try to read all of it; -EAGAIN when it was being written meanwhile. */
 static int read_order(struct objects *db, struct order *o, struct error *e)
 {
@@ -98,6 +115,7 @@ static int read_order(struct objects *db, struct order *o, struct error *e)
 
     path_order(&o->chain, NULL, root[0]);
     int rc = read_many(db, root, 1, values, e);
+    int64_t version = values->version;
     if (!rc && !values->rc)
         rc = order_parse(o, values->data, values->size, e);
     values_free(values, 1);
@@ -110,7 +128,7 @@ static int read_order(struct objects *db, struct order *o, struct error *e)
     rc = read_many(db, paths, o->n_chunks, values, e);
     for (size_t i = 0; !rc && i < o->n_chunks; i++)
         if (values[i].rc || !order_parse_chunk(&o->chunks[i], values[i].data, values[i].size))
-            rc = -EAGAIN;
+            rc = order_mismatch(db, &o->chain, version, e);
     values_free(values, o->n_chunks);
     free(paths);
     return rc;
@@ -123,7 +141,7 @@ int order_ids(struct objects *db, const struct uuid *chain, struct uuid **ids, s
 
     *ids = NULL;
     *n = 0;
-    for (unsigned attempt = 0; rc == -EAGAIN && attempt < 10; attempt++) {
+    for (unsigned attempt = 0; rc == -EAGAIN && attempt < READ_TRIES; attempt++) {
         struct order *o = order_new(chain);
         rc = read_order(db, o, e);
         for (size_t i = 0; !rc && i < o->n_chunks; i++) {
@@ -133,7 +151,7 @@ int order_ids(struct objects *db, const struct uuid *chain, struct uuid **ids, s
         }
         order_free(o);
     }
-    return rc == -EAGAIN ? broken(chain, e) : rc;
+    return rc == -EAGAIN ? -EBUSY : rc;
 }
 
 /* By the back reference, which names the chunk: three reads however long the chain. */
@@ -181,7 +199,7 @@ int order_position(struct objects *db, const struct uuid *chain, const struct uu
 {
     int rc = -EAGAIN;
 
-    for (unsigned attempt = 0; rc == -EAGAIN && attempt < 10; attempt++)
+    for (unsigned attempt = 0; rc == -EAGAIN && attempt < READ_TRIES; attempt++)
         rc = quick_position(db, chain, rule, position, e);
     return rc == -EAGAIN ? -ENOENT : rc;
 }

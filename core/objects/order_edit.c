@@ -4,14 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static int conflict(const struct uuid *chain, struct error *e)
-{
-    char label[96];
-
-    return error_set(e, -EBADMSG, object_label(ST_CHAIN, chain, label), NULL,
-                     "the store has a broken list of its rules");
-}
-
 static int get_order(struct plan *p, const struct uuid *chain, struct order **out)
 {
     char path[STORE_PATH_MAX];
@@ -46,8 +38,10 @@ static int load_chunk(struct plan *p, struct order *o, struct order_chunk *c)
     int rc = view_get(&p->view, path, &data, &size, p->e);
     if (!rc && order_parse_chunk(c, data, size))
         return 0;
-    /* Another writer was between our two reads; or it really is broken. */
-    return !rc || rc == -ENOENT ? (p->view.careful ? conflict(&o->chain, p->e) : -EAGAIN) : rc;
+    if (rc && rc != -ENOENT)
+        return rc;
+    path_order(&o->chain, NULL, path);
+    return order_mismatch(p->db, &o->chain, view_node(&p->view, path)->version, p->e);
 }
 
 static void place(struct order *o, const struct uuid *rule)

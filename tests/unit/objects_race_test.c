@@ -18,12 +18,15 @@ static struct writer writers[WRITERS];
 
 static int shared_setup(void **state)
 {
+    char url[256];
+
     (void)state;
-    assert_int_equal(store_open("memory:race", NULL, &the_store, NULL), 0);
+    store_url(url);
+    assert_int_equal(store_open(url, NULL, &the_store, NULL), 0);
     db = objects_open(the_store);
     for (unsigned i = 0; i < WRITERS; i++) {
         writers[i] = (struct writer){.number = i};
-        assert_int_equal(store_open("memory:race", NULL, &writers[i].store, NULL), 0);
+        assert_int_equal(store_open(url, NULL, &writers[i].store, NULL), 0);
         writers[i].db = objects_open(writers[i].store);
     }
     return 0;
@@ -269,5 +272,5 @@ int main(void)
         T(test_compare_and_set), T(test_adding_to_what_goes), T(test_one_wins_the_name),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_on_stores(tests);
 }

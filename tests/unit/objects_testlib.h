@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -28,19 +29,39 @@ static struct objects *db;
 static struct error last;
 static char last_text[640];
 
-static const char *store_kind = "memory";
+static const char *store_kind = "memory"; /* "file", or the URL of a server's empty root */
 static char store_dir[64];
+
+/* A store of its own for each test. */
+static inline void store_url(char url[256])
+{
+    static unsigned serial;
+
+    if (!strcmp(store_kind, "memory")) {
+        snprintf(url, 256, "memory:%d-%u", (int)getpid(), ++serial);
+    } else if (!strcmp(store_kind, "file")) {
+        snprintf(store_dir, sizeof store_dir, "/tmp/objects-test-XXXXXX");
+        assert_non_null(mkdtemp(store_dir));
+        snprintf(url, 256, "file:%s/mn.db", store_dir);
+    } else
+        snprintf(url, 256, "%s/%d-%u", store_kind, (int)getpid(), ++serial);
+}
+
+static inline void store_gone(void)
+{
+    if (!strcmp(store_kind, "file")) {
+        char *command = mem_printf("rm -rf %s", store_dir);
+        assert_int_equal(system(command), 0);
+        free(command);
+    }
+}
 
 static inline int db_setup(void **state)
 {
-    char url[128] = "memory:";
+    char url[256];
 
     (void)state;
-    if (strcmp(store_kind, "memory")) {
-        snprintf(store_dir, sizeof store_dir, "/tmp/objects-test-XXXXXX");
-        assert_non_null(mkdtemp(store_dir));
-        snprintf(url, sizeof url, "file:%s/mn.db", store_dir);
-    }
+    store_url(url);
     assert_int_equal(store_open(url, NULL, &the_store, NULL), 0);
     db = objects_open(the_store);
     return 0;
@@ -51,19 +72,17 @@ static inline int db_teardown(void **state)
     (void)state;
     objects_close(db);
     store_close(the_store);
-    if (strcmp(store_kind, "memory")) {
-        char *command = mem_printf("rm -rf %s", store_dir);
-        int rc = system(command);
-        free(command);
-        return rc;
-    }
+    store_gone();
     return 0;
 }
 
-/* The same tests on each kind of store that needs no server. */
+/* The same tests on each kind of store that needs no server, or on the server that is named. */
 #define run_on_stores(tests)                                                                       \
-    (cmocka_run_group_tests_name("memory", tests, NULL, NULL) +                                    \
-     (store_kind = "file", cmocka_run_group_tests_name("file", tests, NULL, NULL)))
+    (getenv("MN_OBJECTS_STORE")                                                                    \
+         ? (store_kind = getenv("MN_OBJECTS_STORE"),                                               \
+            cmocka_run_group_tests_name("server", tests, NULL, NULL))                              \
+         : cmocka_run_group_tests_name("memory", tests, NULL, NULL) +                              \
+               (store_kind = "file", cmocka_run_group_tests_name("file", tests, NULL, NULL)))
 
 static inline json_t *vjson(const char *fmt, va_list ap)
 {
