@@ -1,5 +1,6 @@
 #include "agent/binding.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <uthash.h>
 
@@ -11,6 +12,7 @@
 #define RETRY_NS NSEC_PER_SEC
 #define BOUND_MTU                                                                                  \
     65000 /* reference behaviour, section 10: what the machine behind it sends passes */
+#define MTU_NOTE "mn: mtu was %u"
 #define KEY_MASK 0xfffff
 
 enum binding_state { IDLE, SERVED, LEAVING };
@@ -55,24 +57,40 @@ struct bindings *bindings_new(struct agent *a)
     return b;
 }
 
+/* What the MTU was is written beside it, for the process that gives the interface back may be
+ * another one.  An alias that is somebody else's stays; the MTU is then restored by us or nobody.
+ */
 static void set_mtu(struct bindings *bs, struct binding *b)
 {
     struct agent *a = bs->agent;
     const struct topo_port *port = topo_port(a->topo, b->port);
     const struct net_iface *iface = ifaces_find(a->ifaces, b->ifname);
+    char note[32];
 
     if (b->mtu_seen_to || a->opts.keep_mtu || !port || !iface)
         return;
     b->mtu_seen_to = true;
-    if (port->device_kind == TOPO_BRIDGE && iface->mtu < BOUND_MTU &&
-        !net_link_mtu(b->ifname, BOUND_MTU, NULL))
+    if (sscanf(iface->alias, MTU_NOTE, &b->old_mtu) == 1 || port->device_kind != TOPO_BRIDGE ||
+        iface->mtu >= BOUND_MTU)
+        return;
+    snprintf(note, sizeof note, MTU_NOTE, iface->mtu);
+    if (!*iface->alias)
+        net_link_alias(b->ifname, note, NULL);
+    if (!net_link_mtu(b->ifname, BOUND_MTU, NULL))
         b->old_mtu = iface->mtu;
 }
 
-static void restore_mtu(struct binding *b)
+/* A gone interface doesn't mind. */
+static void restore_mtu(struct bindings *bs, struct binding *b)
 {
-    if (b->old_mtu)
-        net_link_mtu(b->ifname, b->old_mtu, NULL); /* gone interfaces don't mind */
+    const struct net_iface *iface = ifaces_find(bs->agent->ifaces, b->ifname);
+    unsigned mtu;
+
+    if (b->old_mtu && iface) {
+        net_link_mtu(b->ifname, b->old_mtu, NULL);
+        if (sscanf(iface->alias, MTU_NOTE, &mtu) == 1)
+            net_link_alias(b->ifname, "", NULL);
+    }
     b->old_mtu = 0;
     b->mtu_seen_to = false;
 }
@@ -93,7 +111,7 @@ void bindings_free(struct bindings *bs, bool keep)
     HASH_CLEAR(hh_key, bs->by_key);
     HASH_ITER (hh, bs->all, b, next) {
         if (!keep)
-            restore_mtu(b);
+            restore_mtu(bs, b);
         forget(bs, b);
     }
     free(bs);
@@ -292,7 +310,7 @@ static void leave(struct bindings *bs, struct binding *b)
 static void finish_leaving(struct bindings *bs, struct binding *b)
 {
     dp_port_del(bs->agent->opts.dp, b->port_no, NULL);
-    restore_mtu(b);
+    restore_mtu(bs, b);
     b->state = IDLE;
     b->port_no = 0;
 }

@@ -130,6 +130,16 @@ int net_link_mtu(const char *name, unsigned mtu, struct error *e)
     return change(name, set_mtu, &mtu, "set MTU", e);
 }
 
+static void set_alias(struct rtnl_link *l, const void *text)
+{
+    rtnl_link_set_ifalias(l, text);
+}
+
+int net_link_alias(const char *name, const char *text, struct error *e)
+{
+    return change(name, set_alias, text, "set alias", e);
+}
+
 static void set_mac(struct rtnl_link *l, const void *mac)
 {
     struct nl_addr *addr = nl_addr_build(AF_LLC, mac, sizeof(struct mac));

@@ -14,6 +14,7 @@ int net_bridge_add(const char *name, struct error *e);
 int net_link_del(const char *name); /* 0 if there is none */
 int net_link_up(const char *name, bool up, struct error *e);
 int net_link_mtu(const char *name, unsigned mtu, struct error *e);
+int net_link_alias(const char *name, const char *text, struct error *e); /* "": none */
 int net_link_mac(const char *name, const struct mac *mac, struct error *e);
 int net_link_master(const char *name, const char *bridge, struct error *e);
 int net_addr_add(const char *name, const struct cidr *addr, struct error *e);

@@ -70,6 +70,8 @@ static bool parse_link(struct nlmsghdr *h, struct net_iface *out)
         memcpy(&out->mac, nla_data(tb[IFLA_ADDRESS]), 6);
     if (tb[IFLA_MTU] && nla_len(tb[IFLA_MTU]) >= 4)
         out->mtu = nla_get_u32(tb[IFLA_MTU]);
+    if (tb[IFLA_IFALIAS])
+        nla_strlcpy(out->alias, tb[IFLA_IFALIAS], sizeof out->alias);
     read_kind(tb[IFLA_LINKINFO], out->kind);
     return true;
 }

@@ -23,6 +23,7 @@ struct net_iface {
     bool up;      /* administratively */
     bool carrier; /* link detected */
     bool loopback;
+    char alias[32];   /* what somebody wrote there, cut to fit */
     char kind[16];    /* "veth", "tun", "vxlan", ...; "" for hardware */
     unsigned n_addrs; /* more than fit are left out */
     struct cidr addrs[NET_IFACE_ADDRS];
