@@ -45,31 +45,30 @@ static __always_inline struct fp_flow *try_mask(const struct fp_shared *sh, cons
     return bpf_map_lookup_elem(&mn_wide, &k.w);
 }
 
-static __noinline struct fp_flow *search(const struct pkt *p, __u8 *hint)
+/* Number of the mask under which there is a flow, + 1; 0: none. */
+__noinline __u32 search(struct pkt *p)
 {
     struct fp_shared *sh = shared();
 
-    if (!sh)
+    if (!sh || !p)
         return 0;
     const struct fp_order *o = &sh->order[sh->active & 1][p->family == 6];
 
     for (__u32 i = 0; i < FP_MAX_MASKS && i < o->n; i++) {
         __u32 n = o->mask[i] & (FP_MAX_MASKS - 1);
-        struct fp_flow *f = try_mask(sh, p, n);
 
-        if (f) {
+        if (try_mask(sh, p, n)) {
             sh->masks[n].hits++;
-            *hint = n + 1;
-            return f;
+            return n + 1;
         }
     }
     return 0;
 }
 
-static __always_inline struct fp_flow *lookup(const struct fp_shared *sh, const struct pkt *p,
+static __always_inline struct fp_flow *lookup(const struct fp_shared *sh, struct pkt *p,
                                               __u32 hash)
 {
-    __u32 zero = 0;
+    __u32 zero = 0, found;
     struct hints *hints = bpf_map_lookup_elem(&mn_hints, &zero);
 
     if (!hints)
@@ -82,7 +81,11 @@ static __always_inline struct fp_flow *lookup(const struct fp_shared *sh, const 
         if (f)
             return f;
     }
-    return search(p, hint);
+    found = search(p);
+    if (!found)
+        return 0;
+    *hint = found;
+    return try_mask(sh, p, found - 1);
 }
 
 #endif

@@ -134,12 +134,12 @@ __noinline int copy_out(struct __sk_buff *skb, __u32 i)
     return 0;
 }
 
-static __noinline int output_many(struct __sk_buff *skb, const struct pkt *p, __u32 group,
-                                  __u32 slot, __u32 n)
+__noinline int output_many(struct __sk_buff *skb, const struct pkt *p, __u32 group, __u32 slot,
+                           __u32 n)
 {
     struct many *m = many();
 
-    if (!m)
+    if (!m || !p)
         return TC_ACT_SHOT;
     m->pkt = *p;
     m->changed = 0;

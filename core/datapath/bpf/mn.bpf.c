@@ -65,14 +65,14 @@ int mn_port(struct __sk_buff *skb)
 
     if (rc != PARSED) {
         count(FP_MALFORMED);
-        return upcall(skb, port, no, UPCALL_MISS, hash);
+        return upcall(skb, no, UPCALL_MISS, hash);
     }
     struct fp_flow *f = lookup(sh, &p, hash);
 
     if (!f)
-        return upcall(skb, port, no, UPCALL_MISS, hash);
+        return upcall(skb, no, UPCALL_MISS, hash);
     if (f->ttl_needed && p.ttl <= f->ttl_needed)
-        return upcall(skb, port, no, UPCALL_TTL, hash);
+        return upcall(skb, no, UPCALL_TTL, hash);
     use(f, frame_size(skb));
     if (f->n_outs == 1)
         return output(skb, &p, &f->out, hash);

@@ -220,8 +220,11 @@ static __always_inline int parse_arp(void *data, void *end, struct pkt *p)
     return bad_source4(p->key.n.src) ? MALFORMED : PARSED;
 }
 
-static __noinline int parse_once(struct __sk_buff *skb, struct pkt *p)
+/* Not static: the verifier looks at it once, not once for each caller and state. */
+__noinline int parse_once(struct __sk_buff *skb, struct pkt *p)
 {
+    if (!p)
+        return MALFORMED;
     void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
     struct fp_key_head *k = &p->key.h;
     struct ethhdr *eth = data;

@@ -114,13 +114,13 @@ static __noinline int upcall_put(struct __sk_buff *skb, struct fp_port *port, __
     return rc;
 }
 
-static __noinline int upcall(struct __sk_buff *skb, struct fp_port *port, __u32 port_no,
-                             __u8 reason, __u32 hash)
+__noinline int upcall(struct __sk_buff *skb, __u32 port_no, __u32 reason, __u32 hash)
 {
     __u64 now = bpf_ktime_get_ns();
+    struct fp_port *port = bpf_map_lookup_elem(&mn_ports, &port_no);
     struct fp_port_stats *st = bpf_map_lookup_elem(&mn_port_stats, &port_no);
 
-    if (!st)
+    if (!port || !st)
         return TC_ACT_SHOT;
     if (!flow_may(hash, now)) {
         st->upcalls_lost++;
