@@ -29,6 +29,7 @@ static __always_inline struct fp_flow *try_mask(const struct fp_shared *sh, cons
                                                 __u32 n)
 {
     const struct fp_mask *m = &sh->masks[n & (FP_MAX_MASKS - 1)];
+    struct fp_flow *f;
     union fp_key k;
 
     k.q[0] = p->key.q[0] & m->q[0];
@@ -37,8 +38,11 @@ static __always_inline struct fp_flow *try_mask(const struct fp_shared *sh, cons
     k.q[3] = p->key.q[3] & m->q[3];
     k.q[4] = p->key.q[4] & m->q[4];
     k.h.mask = n + 1;
-    if (!m->wide)
-        return bpf_map_lookup_elem(&mn_narrow, &k.n);
+    if (!m->wide) {
+        f = bpf_map_lookup_elem(&mn_narrow, &k.n);
+        asm volatile("" : "+r"(f)); /* or both become one lookup in a map chosen at run time */
+        return f;
+    }
     k.q[5] = p->key.q[5] & m->q[5];
     k.q[6] = p->key.q[6] & m->q[6];
     k.q[7] = p->key.q[7] & m->q[7];
