@@ -29,6 +29,8 @@ static struct ebpf_dp *new_dp(const struct dp_options *opts)
     d->opts.name = d->name;
     pthread_mutex_init(&d->lock, NULL);
     pthread_mutex_init(&d->tunnel_lock, NULL);
+    pthread_mutex_init(&d->port_lock, NULL);
+    pthread_mutex_init(&d->underlay_lock, NULL);
     for (unsigned i = 0; i < DP_MAX_QUEUES; i++) {
         pthread_mutex_init(&d->queues[i].lock, NULL);
         d->queues[i].tap = -1;
@@ -50,6 +52,8 @@ static void free_dp(struct ebpf_dp *d)
         pthread_mutex_destroy(&d->queues[i].lock);
     pthread_mutex_destroy(&d->lock);
     pthread_mutex_destroy(&d->tunnel_lock);
+    pthread_mutex_destroy(&d->port_lock);
+    pthread_mutex_destroy(&d->underlay_lock);
     free(d);
 }
 
@@ -97,6 +101,8 @@ static int start(struct ebpf_dp *d, bool kept, struct error *e)
     configure(d);
     if (kept)
         rc = adopt(d);
+    else
+        ebpf_tunnels_clean(d);
     for (unsigned i = 0; i < d->opts.n_queues && !rc; i++)
         rc = ebpf_recv_open(d, i);
     if (rc)
@@ -172,6 +178,8 @@ static int ebpf_counters(struct dp *dp, dp_counter_fn *fn, void *aux)
         rc = fn(names[i], sum_counter(d, i) + (i == FP_TTL ? d->exec_ttl : 0), aux);
     if (!rc)
         rc = fn("table_full", d->table_full, aux);
+    if (!rc)
+        rc = fn("masks_full", d->masks_full, aux);
     if (!rc)
         rc = fn("send_failed", d->exec_failed, aux);
     return rc;

@@ -16,19 +16,20 @@
 
 #define FP_ABI 1
 
-#define FP_MAX_PORTS   8192
-#define FP_MAX_MASKS   64
-#define FP_MAX_TUNNELS 8192 /* pairs of local and remote address */
-#define FP_MAX_LOCALS  8
-#define FP_MAX_QUEUES  64
-#define FP_MAX_OUTS    256 /* of one flow */
-#define FP_MAX_GROUPED 32768
-#define FP_MAX_BINDS   16384
-#define FP_IFS         65536 /* slots of 'port_of' */
-#define FP_IF_PROBES   8
-#define FP_HINTS       16384 /* power of two */
-#define FP_PENDING     4096  /* power of two */
-#define FP_MASK_NAME   88
+#define FP_MAX_PORTS     8192
+#define FP_MAX_MASKS     64
+#define FP_MAX_TUNNELS   8192 /* pairs of local and remote address */
+#define FP_MAX_LOCALS    8
+#define FP_MAX_UNDERLAYS 64
+#define FP_MAX_QUEUES    64
+#define FP_MAX_OUTS      256 /* of one flow */
+#define FP_MAX_GROUPED   32768
+#define FP_MAX_BINDS     16384
+#define FP_IFS           65536 /* slots of 'port_of' */
+#define FP_IF_PROBES     8
+#define FP_HINTS         16384 /* power of two */
+#define FP_PENDING       4096  /* power of two */
+#define FP_MASK_NAME     88
 
 /* The part of a key all packets have, then addresses.  Words are compared and masked by eight
  * bytes; the hash that picks the hint and the outer UDP port leaves out what changes within a
@@ -147,6 +148,12 @@ enum fp_counter {
     FP_N_COUNTERS
 };
 
+/* An interface on which tunnel packets are taken; ifindex 0: unused. */
+struct fp_underlay {
+    __u32 ifindex;
+    __u32 made_clsact;
+};
+
 /* One element, mapped by the process. */
 struct fp_shared {
     __u32 abi;
@@ -158,9 +165,10 @@ struct fp_shared {
     __u16 n_locals;
     __u32 vxlan_ifindex;
     __u8 locals[FP_MAX_LOCALS][16]; /* IPv4 mapped */
-    __u32 awake[FP_MAX_QUEUES];     /* the queue's worker polls: spare the wake-up */
-    __u32 active;                   /* which of order[] is valid */
-    struct fp_order order[2][2];    /* [active][packet is IPv6] */
+    struct fp_underlay underlays[FP_MAX_UNDERLAYS];
+    __u32 awake[FP_MAX_QUEUES];  /* the queue's worker polls: spare the wake-up */
+    __u32 active;                /* which of order[] is valid */
+    struct fp_order order[2][2]; /* [active][packet is IPv6] */
     struct fp_mask masks[FP_MAX_MASKS];
     __u8 names[FP_MAX_MASKS][FP_MASK_NAME]; /* struct flow_key: the masks as the agent gave them */
     __u16 port_of[FP_IFS];                  /* by ifindex, probed FP_IF_PROBES times */

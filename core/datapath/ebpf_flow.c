@@ -78,6 +78,7 @@ static int prepare(struct ebpf_dp *d, const struct dp_flow *f, struct entry *x)
     x->mask = ebpf_mask_use(d, &mask, &bits, x->wide);
     pthread_mutex_unlock(&d->lock);
     if (x->mask < 0) {
+        atomic_fetch_add(&d->masks_full, 1);
         release(d, -1, &x->flow);
         return x->mask;
     }

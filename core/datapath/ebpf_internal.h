@@ -19,9 +19,12 @@
  * nothing is pinned: the filters on the ports hold the programs, they hold the maps, and the next
  * process finds all through the filters.  So removing the filters removes everything.
  *
- * Threads and locks: 'lock' guards masks, groups, port numbers and tunnel numbers, never held over
- * a system call that may block; a queue's lock its waiting upcalls.  The watcher and the control
- * thread both write 'tunnels', under tunnel_lock. */
+ * Threads and locks, none taken inside another but a queue's:
+ *   lock           masks and groups: workers; held over map updates only
+ *   tunnel_lock    numbers of remotes, local addresses: workers, control thread, watcher; brief
+ *   port_lock      ports: control thread and watcher; held while interfaces are changed
+ *   underlay_lock  underlay interfaces: control thread and watcher; the same
+ *   queue.lock     upcalls that wait, and who is a port of the queue */
 #ifndef MN_DATAPATH_EBPF_INTERNAL_H
 #define MN_DATAPATH_EBPF_INTERNAL_H
 
@@ -101,13 +104,6 @@ struct ebpf_remote {
     UT_hash_handle hh;
 };
 
-struct ebpf_underlay {
-    struct ebpf_underlay *next;
-    int ifindex;
-    bool made_clsact;
-    bool wanted; /* mark and sweep */
-};
-
 struct ebpf_dp {
     struct dp dp;
     struct dp_options opts; /* opts.name is 'name' */
@@ -120,22 +116,26 @@ struct ebpf_dp {
     struct fp_slot *slots;
     int n_cpus;
 
-    pthread_mutex_t lock;
-    struct ebpf_port *port[FP_MAX_PORTS];
+    pthread_mutex_t port_lock;
+    struct ebpf_port *port[FP_MAX_PORTS]; /* also its queue's lock */
     uint32_t last_port;
+
+    pthread_mutex_t lock;
     struct ebpf_mask mask[FP_MAX_MASKS];
     uint32_t next_mask;
     struct ebpf_group *groups_by_id, *groups_by_outs;
     uint32_t last_group, n_members;
     atomic_uint n_flows;
-    atomic_ulong table_full, exec_ttl, exec_failed;
+    atomic_ulong table_full, masks_full, exec_ttl, exec_failed;
 
     struct ebpf_queue queues[DP_MAX_QUEUES];
 
     pthread_mutex_t tunnel_lock;
     struct nl_sock *rtnl; /* the control thread's */
-    struct ebpf_underlay *underlays;
     struct ebpf_remote *remotes;
+
+    pthread_mutex_t underlay_lock; /* shared->underlays */
+
     pthread_t watcher;
     bool watching;
     int wake_watcher; /* eventfd */
@@ -156,6 +156,7 @@ void ebpf_unload(struct ebpf_dp *d);
 int ebpf_tc_attach(int ifindex, int prog_fd, bool *made_clsact);
 void ebpf_tc_detach(struct nl_sock *sk, int ifindex, bool made_clsact);
 uint32_t ebpf_tc_program(int ifindex); /* id of the program there, 0 none */
+bool ebpf_tc_is(int ifindex, int prog_fd);
 
 /* ebpf_port.c */
 int ebpf_port_add(struct dp *dp, const char *ifname, uint32_t *port_no, struct error *e);
@@ -220,6 +221,8 @@ int ebpf_tunnel_unbind(struct dp *dp, uint32_t tun_id);
 int ebpf_tunnels_adopt(struct ebpf_dp *d);
 void ebpf_tunnels_close(struct ebpf_dp *d, bool keep);
 void ebpf_underlays_sync(struct ebpf_dp *d, struct nl_sock *sk);
+bool ebpf_underlay_has(struct ebpf_dp *d, uint32_t ifindex);
+void ebpf_tunnels_clean(struct ebpf_dp *d); /* what a process before us left that we can't use */
 
 /* ebpf_remote.c */
 struct ebpf_remote *ebpf_remote_add(struct ebpf_dp *d, const struct ip *local,

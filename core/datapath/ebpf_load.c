@@ -155,40 +155,50 @@ static bool is_ours(const struct ebpf_dp *d, int ifindex, int maps[N_MAPS], uint
     return ours;
 }
 
-int ebpf_find_kept(struct ebpf_dp *d, int found[N_MAPS], struct error *e)
+/* Collects the maps of an instance that can be taken over, or removes its filters; returns how many
+ * of its filters there are, or an error. */
+static int walk_kept(struct ebpf_dp *d, int found[N_MAPS], bool remove)
 {
     struct if_nameindex *list = if_nameindex();
-    unsigned n_old = 0;
+    int n = 0;
 
-    libbpf_set_print(print);
-    clear_found(found);
     if (!list)
-        return error_set(e, -errno, NULL, NULL, "can't list interfaces: %s", strerror(errno));
+        return -errno;
     for (struct if_nameindex *i = list; i->if_index; i++) {
         int maps[N_MAPS];
         uint32_t abi;
 
         if (!is_ours(d, (int)i->if_index, maps, &abi))
             continue;
-        if (abi != FP_ABI) {
-            ebpf_tc_detach(d->rtnl, (int)i->if_index, false);
-            n_old++;
-        } else {
-            for (int m = 0; m < N_MAPS; m++)
-                if (found[m] < 0) {
-                    found[m] = maps[m];
-                    maps[m] = -1;
-                }
-        }
+        n++;
+        for (int m = 0; m < N_MAPS && abi == FP_ABI && !remove; m++)
+            if (found[m] < 0) {
+                found[m] = maps[m];
+                maps[m] = -1;
+            }
         close_found(maps);
+        if (remove)
+            ebpf_tc_detach(d->rtnl, (int)i->if_index, true);
     }
     if_freenameindex(list);
-    if (n_old)
+    return n;
+}
+
+int ebpf_find_kept(struct ebpf_dp *d, int found[N_MAPS], struct error *e)
+{
+    libbpf_set_print(print);
+    clear_found(found);
+    int n = walk_kept(d, found, false);
+
+    if (n > 0 && (found[EM_PORTS] < 0 || found[EM_NARROW] < 0)) {
+        close_found(found);
+        n = walk_kept(d, found, true);
         log_warn("datapath",
-                 "removed what another version left, which this one can't take over name=%s "
-                 "interfaces=%u",
-                 d->name, n_old);
-    return 0;
+                 "removed what was left of another version or without ports, which can't be taken "
+                 "over name=%s interfaces=%d",
+                 d->name, n);
+    }
+    return n < 0 ? error_set(e, n, NULL, NULL, "can't list interfaces: %s", strerror(-n)) : 0;
 }
 
 static int set_up_maps(struct ebpf_dp *d, int found[N_MAPS])

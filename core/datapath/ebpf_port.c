@@ -67,6 +67,15 @@ static void zero_stats(struct ebpf_dp *d, uint32_t no)
     free(zero);
 }
 
+static void join_queue(struct ebpf_dp *d, uint32_t no)
+{
+    struct ebpf_queue *q = &d->queues[d->ports[no].queue];
+
+    pthread_mutex_lock(&q->lock);
+    d->port[no] = NEW(struct ebpf_port);
+    pthread_mutex_unlock(&q->lock);
+}
+
 static uint32_t new_port(struct ebpf_dp *d, const char *ifname)
 {
     uint32_t no = free_number(d);
@@ -78,8 +87,8 @@ static uint32_t new_port(struct ebpf_dp *d, const char *ifname)
     *port = (struct fp_port){.in_use = 1, .life = (uint8_t)(life + 1)};
     port->queue = (uint8_t)(no % d->opts.n_queues);
     snprintf(port->ifname, sizeof port->ifname, "%s", ifname);
-    d->port[no] = NEW(struct ebpf_port);
     zero_stats(d, no);
+    join_queue(d, no);
     return no;
 }
 
@@ -150,7 +159,9 @@ int ebpf_port_add(struct dp *dp, const char *ifname, uint32_t *port_no, struct e
     if (link.type != ARPHRD_ETHER)
         return error_set(e, -EINVAL, NULL, "interface", "'%s' is not an Ethernet interface",
                          ifname);
-    pthread_mutex_lock(&d->lock);
+    if (ebpf_underlay_has(d, ifindex))
+        return error_set(e, -EBUSY, NULL, "interface", "'%s' carries tunnels", ifname);
+    pthread_mutex_lock(&d->port_lock);
     uint32_t no = find_by_name(d, ifname);
     bool is_new = !no;
 
@@ -162,7 +173,7 @@ int ebpf_port_add(struct dp *dp, const char *ifname, uint32_t *port_no, struct e
         let_go(d, no);
         forget_port(d, no);
     }
-    pthread_mutex_unlock(&d->lock);
+    pthread_mutex_unlock(&d->port_lock);
     if (rc)
         return error_set(e, rc, NULL, "interface", "can't take over '%s': %s", ifname,
                          rc == -ENOSPC ? "too many ports" : strerror(-rc));
@@ -175,14 +186,14 @@ int ebpf_port_del(struct dp *dp, uint32_t port_no, struct error *e)
     struct ebpf_dp *d = ebpf_of(dp);
     int rc = 0;
 
-    pthread_mutex_lock(&d->lock);
+    pthread_mutex_lock(&d->port_lock);
     if (in_use(d, port_no)) {
         let_go(d, port_no);
         forget_port(d, port_no);
     } else {
         rc = error_set(e, -ENOENT, NULL, "port", "no port %u", port_no);
     }
-    pthread_mutex_unlock(&d->lock);
+    pthread_mutex_unlock(&d->port_lock);
     return rc;
 }
 
@@ -223,7 +234,7 @@ int ebpf_port_each(struct dp *dp, dp_port_fn *fn, void *aux)
 
 void ebpf_port_link(struct ebpf_dp *d, const struct rtnl_link *link, bool gone)
 {
-    pthread_mutex_lock(&d->lock);
+    pthread_mutex_lock(&d->port_lock);
     for (uint32_t i = 0; i < FP_IF_PROBES; i++) {
         uint32_t no = d->shared->port_of[((uint32_t)link->ifindex + i) % FP_IFS];
         struct fp_port *port = &d->ports[no % FP_MAX_PORTS];
@@ -241,7 +252,7 @@ void ebpf_port_link(struct ebpf_dp *d, const struct rtnl_link *link, bool gone)
         }
         break;
     }
-    pthread_mutex_unlock(&d->lock);
+    pthread_mutex_unlock(&d->port_lock);
 }
 
 /* Ports of a process before us: those whose interface is still there get our program instead of its
@@ -256,7 +267,7 @@ void ebpf_ports_adopt(struct ebpf_dp *d)
             continue;
         port->queue = (uint8_t)(no % d->opts.n_queues);
         port->done = port->sent;
-        d->port[no] = NEW(struct ebpf_port);
+        join_queue(d, no);
         d->last_port = no;
         if (ebpf_rtnl_link(d->rtnl, (int)port->ifindex, &link) ||
             strncmp(link.ifname, port->ifname, sizeof port->ifname)) {

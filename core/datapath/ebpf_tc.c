@@ -26,6 +26,14 @@ uint32_t ebpf_tc_program(int ifindex)
     return bpf_tc_query(&hook, &opts) ? 0 : opts.prog_id;
 }
 
+bool ebpf_tc_is(int ifindex, int prog_fd)
+{
+    struct bpf_prog_info info = {0};
+    uint32_t size = sizeof info;
+
+    return !bpf_obj_get_info_by_fd(prog_fd, &info, &size) && info.id == ebpf_tc_program(ifindex);
+}
+
 void ebpf_tc_detach(struct nl_sock *sk, int ifindex, bool made_clsact)
 {
     DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);

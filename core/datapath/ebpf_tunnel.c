@@ -2,7 +2,6 @@
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <stdlib.h>
-#include <utlist.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -27,30 +26,52 @@ int ebpf_tunnel_unbind(struct dp *dp, uint32_t tun_id)
 
 /* Our addresses and the interfaces that have them. */
 
-static struct ebpf_underlay *need_underlay(struct ebpf_dp *d, int ifindex)
+static struct fp_underlay *find_underlay(struct ebpf_dp *d, uint32_t ifindex)
 {
-    struct ebpf_underlay *u;
+    for (unsigned i = 0; i < FP_MAX_UNDERLAYS; i++)
+        if (d->shared->underlays[i].ifindex == ifindex)
+            return &d->shared->underlays[i];
+    return NULL;
+}
 
-    LL_SEARCH_SCALAR(d->underlays, u, ifindex, ifindex);
-    if (!u) {
-        u = NEW(struct ebpf_underlay);
-        u->ifindex = ifindex;
-        int rc = ebpf_tc_attach(ifindex, d->progs[PROG_UNDERLAY], &u->made_clsact);
+static void need_underlay(struct ebpf_dp *d, int ifindex)
+{
+    struct fp_underlay *u = find_underlay(d, (uint32_t)ifindex);
+    bool made = u && u->made_clsact;
 
-        if (rc)
-            log_warn("datapath", "can't receive tunnels on interface %d early: %s", ifindex,
-                     strerror(-rc));
-        LL_PREPEND(d->underlays, u);
-    }
-    u->wanted = true;
-    return u;
+    if (u && ebpf_tc_is(ifindex, d->progs[PROG_UNDERLAY]))
+        return;
+    if (!u)
+        u = find_underlay(d, 0);
+    int rc = u ? ebpf_tc_attach(ifindex, d->progs[PROG_UNDERLAY], &made) : -ENOSPC;
+
+    if (u)
+        *u = (struct fp_underlay){(uint32_t)ifindex, made};
+    if (rc)
+        log_warn("datapath", "tunnels that arrive on interface %d take a slower way: %s", ifindex,
+                 strerror(-rc));
+}
+
+static void leave_underlay(struct nl_sock *sk, struct fp_underlay *u)
+{
+    ebpf_tc_detach(sk, (int)u->ifindex, u->made_clsact);
+    *u = (struct fp_underlay){0};
+}
+
+bool ebpf_underlay_has(struct ebpf_dp *d, uint32_t ifindex)
+{
+    pthread_mutex_lock(&d->underlay_lock);
+    bool has = find_underlay(d, ifindex) != NULL;
+
+    pthread_mutex_unlock(&d->underlay_lock);
+    return has;
 }
 
 /* Our addresses as they are now: netlink is not asked with the lock held. */
 static unsigned copy_locals(struct ebpf_dp *d, struct ip locals[FP_MAX_LOCALS])
 {
     pthread_mutex_lock(&d->tunnel_lock);
-    unsigned n = d->shared->n_locals;
+    unsigned n = MIN(d->shared->n_locals, (unsigned)FP_MAX_LOCALS);
 
     memcpy(locals, d->shared->locals, n * sizeof *locals);
     pthread_mutex_unlock(&d->tunnel_lock);
@@ -92,16 +113,21 @@ static bool can_be_underlay(struct ebpf_dp *d, struct nl_sock *sk, int ifindex)
 struct found_addrs {
     struct ip wanted[FP_MAX_LOCALS];
     unsigned n_wanted;
-    int ifindexes[64];
+    int ifindexes[FP_MAX_UNDERLAYS];
     unsigned n;
 };
 
-static void found_add(struct found_addrs *f, int ifindex)
+static bool found_has(const struct found_addrs *f, int ifindex)
 {
     for (unsigned i = 0; i < f->n; i++)
         if (f->ifindexes[i] == ifindex)
-            return;
-    if (f->n < ARRAY_SIZE(f->ifindexes))
+            return true;
+    return false;
+}
+
+static void found_add(struct found_addrs *f, int ifindex)
+{
+    if (f->n < ARRAY_SIZE(f->ifindexes) && !found_has(f, ifindex))
         f->ifindexes[f->n++] = ifindex;
 }
 
@@ -118,31 +144,28 @@ static void on_addr(int ifindex, const struct ip *addr, void *aux)
 void ebpf_underlays_sync(struct ebpf_dp *d, struct nl_sock *sk)
 {
     struct found_addrs f = {0};
-    struct ebpf_underlay *u, *next;
     struct ebpf_remote *r;
 
     f.n_wanted = copy_locals(d, f.wanted);
-    if (!f.n_wanted)
-        return;
     ebpf_rtnl_addrs(sk, on_addr, &f);
     pthread_mutex_lock(&d->tunnel_lock);
     for (r = d->remotes; r; r = r->hh.next)
         if (r->ifindex)
             found_add(&f, r->ifindex);
-    LL_FOREACH (d->underlays, u)
-        u->wanted = false;
+    pthread_mutex_unlock(&d->tunnel_lock);
+    pthread_mutex_lock(&d->underlay_lock);
     for (unsigned i = 0; i < f.n; i++)
         if (can_be_underlay(d, sk, f.ifindexes[i]))
             need_underlay(d, f.ifindexes[i]);
-    LL_FOREACH_SAFE(d->underlays, u, next)
-    {
-        if (u->wanted)
-            continue;
-        ebpf_tc_detach(sk, u->ifindex, u->made_clsact);
-        LL_DELETE(d->underlays, u);
-        free(u);
+        else
+            f.ifindexes[i] = 0;
+    for (unsigned i = 0; i < FP_MAX_UNDERLAYS; i++) {
+        struct fp_underlay *u = &d->shared->underlays[i];
+
+        if (u->ifindex && !found_has(&f, (int)u->ifindex))
+            leave_underlay(sk, u);
     }
-    pthread_mutex_unlock(&d->tunnel_lock);
+    pthread_mutex_unlock(&d->underlay_lock);
 }
 
 static int make_device(struct ebpf_dp *d, struct error *e)
@@ -208,7 +231,6 @@ int ebpf_tunnels_adopt(struct ebpf_dp *d)
 {
     bool *used = NEW_ARRAY(FP_MAX_TUNNELS, bool);
     int rc = ebpf_flows_mark_tunnels(d, used);
-    char name[16];
 
     for (uint32_t i = 0; i < FP_MAX_TUNNELS; i++) {
         struct fp_tunnel *t = &d->tunnels[i];
@@ -224,31 +246,43 @@ int ebpf_tunnels_adopt(struct ebpf_dp *d)
             t->in_use = 0;
     }
     free(used);
-    ebpf_device_name(d, "vx", name);
-    d->shared->vxlan_ifindex = 0;
-    if (d->shared->n_locals && d->shared->vxlan_port == __builtin_bswap16(d->opts.vxlan_port)) {
+    if (!d->shared->n_locals)
+        return rc;
+    if (d->shared->vxlan_port != __builtin_bswap16(d->opts.vxlan_port)) {
+        ebpf_tunnels_clean(d);
+        d->shared->n_locals = 0; /* the agent says them again */
+    } else {
         rc = rc ? rc : make_device(d, NULL);
-        ebpf_underlays_sync(d, d->rtnl);
     }
+    ebpf_underlays_sync(d, d->rtnl);
     return rc;
+}
+
+void ebpf_tunnels_clean(struct ebpf_dp *d)
+{
+    char name[16];
+
+    ebpf_device_name(d, "vx", name);
+    unsigned ifindex = if_nametoindex(name);
+
+    if (ifindex)
+        ebpf_rtnl_del(d->rtnl, (int)ifindex);
+    d->shared->vxlan_ifindex = 0;
 }
 
 void ebpf_tunnels_close(struct ebpf_dp *d, bool keep)
 {
-    struct ebpf_underlay *u, *next_u;
-    struct ebpf_remote *r, *next_r;
+    struct ebpf_remote *r, *next;
 
-    LL_FOREACH_SAFE(d->underlays, u, next_u)
-    {
-        if (!keep)
-            ebpf_tc_detach(d->rtnl, u->ifindex, u->made_clsact);
-        free(u);
-    }
-    d->underlays = NULL;
-    HASH_ITER (hh, d->remotes, r, next_r) {
+    HASH_ITER (hh, d->remotes, r, next) {
         HASH_DEL(d->remotes, r);
         free(r);
     }
-    if (!keep && d->shared && d->shared->vxlan_ifindex)
+    if (keep)
+        return;
+    for (unsigned i = 0; i < FP_MAX_UNDERLAYS; i++)
+        if (d->shared->underlays[i].ifindex)
+            leave_underlay(d->rtnl, &d->shared->underlays[i]);
+    if (d->shared->vxlan_ifindex)
         ebpf_rtnl_del(d->rtnl, (int)d->shared->vxlan_ifindex);
 }
