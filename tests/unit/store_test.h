@@ -212,8 +212,9 @@ static inline void kill_hard(pid_t pid)
 
 struct hot {
     const char *url;
+    struct store *reader, *check; /* of hot_follower() */
     int changes;
-    unsigned pause_us; /* between changes */
+    atomic_bool keep_on; /* after that many changes */
     atomic_bool done;
     char seen[HOT_NODES][64]; /* the reader's: texts and names as of the last event */
     char names[HOT_NODES * 4];
@@ -223,10 +224,11 @@ struct hot {
 static inline void *hot_writer(void *arg)
 {
     struct hot *hot = arg;
-    struct store *s = open_store(hot->url);
+    struct store *s;
     unsigned seed = 1;
 
-    for (int i = 1; i <= hot->changes; i++) {
+    await(!store_open(hot->url, NULL, &s, NULL));
+    for (int i = 1; i <= hot->changes || hot->keep_on; i++) {
         char path[32], data[32];
         snprintf(path, sizeof path, "/hot/%d", rand_r(&seed) % HOT_NODES);
         snprintf(data, sizeof data, "%d", i);
@@ -234,8 +236,6 @@ static inline void *hot_writer(void *arg)
         if (rand_r(&seed) % 8 == 0)
             store_delete(s, path, STORE_ANY, NULL);
         await(!store_commit(s, &op, 1, NULL, NULL));
-        if (hot->pause_us)
-            usleep(hot->pause_us);
     }
     store_close(s);
     hot->done = true;
@@ -296,8 +296,10 @@ static inline void hot_read(struct store *s, struct hot *hot, const struct store
         store_value_free(&v);
 }
 
-static inline void hot_follow(struct store *s, struct store *check, struct hot *hot)
+static inline void *hot_follower(void *arg)
 {
+    struct hot *hot = arg;
+    struct store *s = hot->reader;
     struct pollfd p = {.fd = store_event_fd(s), .events = POLLIN};
     struct store_event ev;
 
@@ -305,8 +307,8 @@ static inline void hot_follow(struct store *s, struct store *check, struct hot *
         bool done = hot->done;
         while (store_next_event(s, &ev))
             hot_read(s, hot, &ev);
-        if (done && hot_same(check, hot))
-            return;
+        if (done && hot_same(hot->check, hot))
+            return NULL;
         if (clock_ns() > end)
             fail_msg("events were missed");
         poll(&p, 1, 5);

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "store/zk_internal.h"
 #include "store_test.h"
 
 #define ZK_JAR     "/usr/share/java/zookeeper.jar"
@@ -41,6 +42,7 @@ static inline int zk_socket(int port)
                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_sec = 2}, sizeof(struct timeval));
     if (connect(fd, (struct sockaddr *)&a, sizeof a)) {
         close(fd);
         return -1;
@@ -48,16 +50,23 @@ static inline int zk_socket(int port)
     return fd;
 }
 
+/* Below the range of outgoing connections, which may take any port while a server is down. */
 static inline int zk_free_port(void)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    static unsigned seed;
+    int port, rc;
 
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, size), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &size), 0);
-    close(fd);
-    return ntohs(a.sin_port);
+    if (!seed)
+        seed = (unsigned)(clock_ns() ^ (unsigned)getpid());
+    do {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        port = 10000 + rand_r(&seed) % 20000;
+        a.sin_port = htons((uint16_t)port);
+        rc = bind(fd, (struct sockaddr *)&a, sizeof a);
+        close(fd);
+    } while (rc);
+    return port;
 }
 
 /* What the server says of itself: "standalone", "leader", "follower", or "" when it doesn't. */
@@ -71,7 +80,7 @@ static inline const char *zk_mode(const struct zk_server *s)
 
     if (fd < 0)
         return "";
-    if (write(fd, "srvr", 4) == 4)
+    if (write(fd, "srvr", 4) == 4 && !shutdown(fd, SHUT_WR))
         while (size < sizeof reply - 1 && (n = read(fd, reply + size, sizeof reply - 1 - size)) > 0)
             size += (size_t)n;
     close(fd);
@@ -106,6 +115,7 @@ static inline void zk_configure(struct zk_ensemble *z, int i)
     fclose(f);
 }
 
+/* By the main thread: the server dies with the thread that started it. */
 static inline void zk_start(struct zk_ensemble *z, int i)
 {
     char config[128], log[128];
@@ -184,6 +194,33 @@ static inline void zk_url(const struct zk_ensemble *z, const char *root, char *u
         n +=
             snprintf(url + n, size - (size_t)n, "%s127.0.0.1:%d", i ? "," : "", z->servers[i].port);
     snprintf(url + n, size - (size_t)n, "%s", root);
+}
+
+static inline void zk_quiet(const char *message)
+{
+    (void)message;
+}
+
+/* Ends the session of a handle as the servers do when a client was silent for too long: another
+ * connection that knows its id and password closes it.  With the handle's lock held. */
+static inline void zk_expire_locked(struct zk_store *zk)
+{
+    clientid_t id = *zoo_client_id(zk->zh);
+    zhandle_t *twin =
+        zookeeper_init2(zk->hosts, NULL, 4000, &id, NULL, ZOO_NO_LOG_CLIENTENV, zk_quiet);
+
+    await(zoo_state(twin) == ZOO_CONNECTED_STATE || is_unrecoverable(twin));
+    zookeeper_close(twin);
+}
+
+static inline void zk_expire(struct store *s)
+{
+    struct zk_store *zk = (struct zk_store *)s;
+
+    pthread_mutex_lock(&zk->lock);
+    if (zk->zh)
+        zk_expire_locked(zk);
+    pthread_mutex_unlock(&zk->lock);
 }
 
 #endif
