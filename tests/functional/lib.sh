@@ -16,7 +16,7 @@
 # its VMs, named as the VM.  A VM is a namespace with "eth0".  Nothing is slept for: conditions are
 # awaited with a deadline.  The first failed check ends the test, shows the agents' logs and cleans up.
 
-LAB='' DIR='' STORE='' ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+LAB='' DIR='' STORE='' ZK_PID='' ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 BUILD=${BUILD:-$ROOT/build}
 case $BUILD in /*) ;; *) BUILD=$ROOT/$BUILD ;; esac
 PATH=$BUILD:$PATH
@@ -156,7 +156,70 @@ agent_stop() {
     wait "$pid" 2>/dev/null
 }
 
-cli() { mn-cli "$@"; }
+# mn-cli where the store can be reached: on the underlay when that is a ZooKeeper.
+cli() {
+    case $STORE in zk:*) on wire mn-cli "$@" ;; *) mn-cli "$@" ;; esac
+}
+
+# zk_start: one real ZooKeeper server on the underlay, the store of this laboratory from now on.
+# zk_kill and zk_start again: it is gone, it comes back with its data.
+zk_start() {
+    [ -e /usr/share/java/zookeeper.jar ] || skip "no zookeeper"
+    mkdir -p "$DIR/zk"
+    on wire ip addr replace 10.255.0.250/24 dev br0
+    cat >"$DIR/zk/zoo.cfg" <<CFG
+tickTime=500
+dataDir=$DIR/zk/data
+clientPort=2181
+clientPortAddress=10.255.0.250
+admin.enableServer=false
+CFG
+    nsenter --net="/run/netns/$LAB-wire" -- java -Xmx256m -cp /usr/share/java/zookeeper.jar \
+        org.apache.zookeeper.server.quorum.QuorumPeerMain "$DIR/zk/zoo.cfg" >>"$DIR/zk.log" 2>&1 &
+    ZK_PID=$!
+    STORE=zk://10.255.0.250:2181/mn
+    export MN_STORE=$STORE
+    await 30 on wire bash -c 'exec 3<>/dev/tcp/10.255.0.250/2181'
+}
+zk_kill() {
+    kill -KILL "$ZK_PID"
+    wait "$ZK_PID" 2>/dev/null
+    ZK_PID=
+}
+
+# The network most tests want, on two hosts whose agents run already:
+#
+#   vm1 -- bridge left -- router edge -- bridge right -- vm2       vm1 on h1, vm2 on h2
+#   10.0.1.10, fd00:1::10                    10.0.2.10, fd00:2::10
+routed_pair() {
+    vm_add h1 vm1 10.0.1.10/24 10.0.1.1 fd00:1::10/64 fd00:1::1
+    vm_add h2 vm2 10.0.2.10/24 10.0.2.1 fd00:2::10/64 fd00:2::1
+    cli <<END || fail "topology"
+bridge create name left
+bridge create name right
+router create name edge
+bridge left port create name vm1
+bridge left port create name left-up
+bridge right port create name vm2
+bridge right port create name right-up
+router edge port create name edge-left addresses 10.0.1.1/24,fd00:1::1/64
+router edge port create name edge-right addresses 10.0.2.1/24,fd00:2::1/64
+port edge-left set peer left-up
+port edge-right set peer right-up
+router edge add route dst 10.0.1.0/24 src 0.0.0.0/0 type normal port edge-left
+router edge add route dst 10.0.2.0/24 src 0.0.0.0/0 type normal port edge-right
+router edge add route dst fd00:1::/64 src ::/0 type normal port edge-left
+router edge add route dst fd00:2::/64 src ::/0 type normal port edge-right
+tunnel-zone create name lab type vxlan
+tunnel-zone lab add member host h1 address ${HOST_IP[h1]}
+tunnel-zone lab add member host h2 address ${HOST_IP[h2]}
+host h1 add binding port vm1 interface vm1
+host h2 add binding port vm2 interface vm2
+END
+    await 15 port_active vm1
+    await 15 port_active vm2
+}
+port_active() { [ "$(cli port "$1" show plugged)" = yes ]; }
 
 # Ends every process that lives in one of our namespaces, and the namespaces with it.
 lab_sweep() {
@@ -190,6 +253,7 @@ lab_end() {
             rc=1
         fi
     done
+    [ -z "$ZK_PID" ] || zk_kill
     lab_sweep
     rm -rf "$DIR"
     exit $rc
