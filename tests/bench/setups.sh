@@ -121,7 +121,9 @@ mn_host() {
     [ -e "$DIR/mn.id" ] && return
     ns_new mn
     cat /proc/sys/kernel/random/uuid >"$DIR/mn.id"
-    agent_start mn
+    on mn ip addr add 10.2.0.9/32 dev lo # only hosts of a tunnel zone can have ports
+    agent_start mn && printf '%s\n' "tunnel-zone create name mn type vxlan" \
+        "tunnel-zone mn add member host mn address 10.2.0.9" | mn-cli
 }
 # Commands for a bridge or, with ROUTERS > 0, bridge - router ... router - bridge: ports SETUP-a, SETUP-b.
 # Links between routers are 10.8.N.0/24, .1 on the left.

@@ -130,17 +130,20 @@ vm_add() {
 }
 vm_mac() { on "$1" ip -o link show eth0 | sed 's/.*link\/ether \([^ ]*\).*/\1/'; }
 
-# agent_start HOST [OPTIONS...]: returns when its control socket answers.
+# agent_start HOST [OPTIONS...]: returns when the agent serves, and the store knows the host.
 agent_start() {
     local h=$1
     shift
-    # not "on": $! must be the agent; and a host name of its own, which mn-cli calls the host by
-    nsenter --net="/run/netns/$LAB-$h" -- unshare --uts sh -c 'hostname "$0" && exec "$@"' "$h" \
-        mn-agent --store "$STORE" --host-id "$(host_id "$h")" --datapath "${LAB_DATAPATH:-ebpf}" \
+    # not "on": $! must be the agent
+    nsenter --net="/run/netns/$LAB-$h" -- mn-agent --store "$STORE" --host-id "$(host_id "$h")" \
+        --host-name "$h" --datapath "${LAB_DATAPATH:-ebpf}" \
         --name "$LAB-$h" --control "$DIR/$h.sock" "$@" >>"$DIR/$h.log" 2>&1 &
     AGENT_PID[$h]=$!
     echo $! >"$DIR/$h.pid"
-    await 15 agent "$h" status
+    await 15 agent_ready "$h"
+}
+agent_ready() {
+    agent "$1" status --json | jq -e .ready && [ "$(cli host "$1" show alive)" = true ]
 }
 # agent HOST SUBCOMMAND...: asks the host's running agent.
 agent() {
