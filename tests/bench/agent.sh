@@ -47,6 +47,7 @@ measure_setups() {
     for r in $(seq "$ROUNDS"); do
         for s in $(slow_paths); do
             on_one_core "$(daemon_of "$s")"
+            quiet_receiver "$s"
             out=$("$G/setup_bench" ports $(ends "$s") eth0 "$(next_hop_mac "$s")" 500 200000 2>"$DIR/error") ||
                 { failed=1; echo "bench: set-ups of ${TITLE[$s]}: $(tail -n 1 "$DIR/error")" >&2; continue; }
             set -- $out
@@ -54,6 +55,10 @@ measure_setups() {
         done
     done
     ovs_exact plain
+}
+# Nobody listens on the ports of the new flows: b must not answer each with an ICMP error.
+quiet_receiver() {
+    on "$1-b" nft "table ip quiet { chain in { type filter hook prerouting priority -300; udp dport >= 10000 drop; }; }"
 }
 # The MAC a packet from a to b carries on a's wire.
 next_hop_mac() {
@@ -63,5 +68,73 @@ next_hop_mac() {
     on "$1-a" ip neigh show "${hop:-${IP_B[$1]}}" | awk '{ for (i = 1; i < NF; i++) if ($i == "lladdr") print $(i + 1) }'
 }
 
-measure_memory() { :; }
-measure_sim() { sample sim mn 1 sh -c "$G/sim_bench | jq .sim_ns"; }
+# An agent of its own, on a store of its own: resident memory, and with it what the kernel holds for it.
+measure_memory() {
+    local old=$STORE idle ports before after n
+    STORE=file:$DIR/memory.db
+    export MN_STORE=$STORE
+    ns_new mem
+    cat /proc/sys/kernel/random/uuid >"$DIR/mem.id"
+    on mem ip addr add 10.2.0.9/32 dev lo
+    agent_start mem
+    idle=$(resident mem)
+    echo "idle_kib mn 1 $idle" >>"$SAMPLES"
+    mn_zone mem >/dev/null
+
+    vm_add mem mnmem-a 10.1.1.2/24 10.1.1.1
+    vm_add mem mnmem-b 10.1.2.2/24 10.1.2.1
+    IP_A[mnmem]=10.1.1.2 IP_B[mnmem]=10.1.2.2
+    { mn_topology mnmem 1; mn_route mnmem-r1 10.1.2.0/24 mnmem-g1; mn_bind mnmem mem mem; } | mn-cli >/dev/null
+    await 15 on mnmem-a ping -c 1 -W 1 10.1.2.2
+    quiet_receiver mnmem
+    before=$(held mem) n=$(flows mem)
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        [ "$(flows mem)" -lt $((n + 100000)) ] || break
+        "$G/setup_bench" ports $(ends mnmem) eth0 "$(next_hop_mac mnmem)" 5000 120000 >/dev/null
+    done
+    after=$(held mem) n=$(($(flows mem) - n))
+    echo "flow_bytes mn 1 $(((after - before) / n))" >>"$SAMPLES"
+    echo "flows_kib mn 1 $(resident mem)" >>"$SAMPLES"
+    echo "flows_n mn 1 $n" >>"$SAMPLES"
+    agent_stop mem
+
+    agent_start mem
+    mn_5000_ports | mn-cli >/dev/null
+    await 15 on mnmem-a ping -c 1 -W 1 10.1.2.2
+    # into every bridge: ARP for an address nobody has floods it, all its ports are looked at
+    local pings=()
+    for n in $(seq 50); do
+        on mnmem-a ping -c 1 -W 1 "10.7.$n.99" >/dev/null &
+        pings+=($!)
+    done
+    wait "${pings[@]}"
+    ports=$(resident mem)
+    echo "ports_kib mn 1 $ports" >>"$SAMPLES"
+    agent_stop mem
+    STORE=$old
+    export MN_STORE=$STORE
+}
+resident() { awk '$1 == "VmRSS:" { print $2 }' "/proc/$(cat "$DIR/$1.pid")/status"; }
+flows() { agent "$1" status --json | jq .flows; }
+held() { # bytes, the agent's own and its maps' in the kernel
+    echo $(($(resident "$1") * 1024 + $(agent "$1" memory --json | jq .kernel)))
+}
+# 50 bridges of 100 ports behind the router that is there.
+mn_5000_ports() {
+    local b p
+    for b in $(seq 50); do
+        echo "bridge create name big$b"
+        for p in $(seq 100); do echo "bridge big$b port create name big$b-$p"; done
+        echo "router mnmem-r1 port create name big$b-r addresses 10.7.$b.1/24"
+        echo "bridge big$b port create name big$b-up"
+        echo "port big$b-r set peer big$b-up"
+        mn_route mnmem-r1 "10.7.$b.0/24" "big$b-r"
+    done
+}
+
+# User space only: nanoseconds a simulated packet, in the cache and in another network each time.
+measure_sim() {
+    local out
+    out=$("$G/sim_bench") || { failed=1; return; }
+    echo "$out" | jq -r '"sim mn 1 \(.sim_ns)\nsim_cold mn 1 \(.sim_cold_ns)"' >>"$SAMPLES"
+}

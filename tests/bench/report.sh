@@ -33,7 +33,7 @@ report() {
     printf '%-34s%13s%16s%15s%15s%9s\n' 'Two hosts' 'kpps    of' 'TCP Gb/s    of' 'no offl.   of' 'segm.   of' 'rtt us'
     for s in $OVERLAY; do row "$s" routing seg; done
     echo
-    printf '%-34s%24s%24s%12s\n' 'New flows, daemon on one core' 'asleep: 1st p50 p90 later' 'awake: 1st p50 p90 later' 'set-ups/s'
+    printf '%-34s%25s%25s%12s\n' 'New flows, daemon on one core' '1st us asleep, p90, later' 'awake, p90, later' 'set-ups/s'
     for s in $(slow_paths); do
         printf '%-34s' "${TITLE[$s]}"
         for w in asleep awake; do
@@ -42,7 +42,15 @@ report() {
         cell 12 %.0f "$(value setups "$s")"
         echo
     done
+    echo
+    line 'Simulating a packet, bridge-router-bridge' "$(value sim mn)" ns
+    line '... each in another of 600 networks' "$(value sim_cold mn)" ns
+    line 'Agent, resident, idle' "$(value idle_kib mn)" KiB
+    line "... with $(value flows_n mn) flows" "$(value flows_kib mn)" KiB
+    line '... with 5,000 ports in use' "$(value ports_kib mn)" KiB
+    line 'A flow, in the agent and in the kernel' "$(value flow_bytes mn)" bytes
 }
+line() { [ -z "$2" ] || printf '%-58s%10.0f %s\n' "$@"; }
 
 # KEY VALUE lines to JSON, over what the file holds already.
 report_json() { # FILE

@@ -121,9 +121,12 @@ mn_host() {
     [ -e "$DIR/mn.id" ] && return
     ns_new mn
     cat /proc/sys/kernel/random/uuid >"$DIR/mn.id"
-    on mn ip addr add 10.2.0.9/32 dev lo # only hosts of a tunnel zone can have ports
-    agent_start mn && printf '%s\n' "tunnel-zone create name mn type vxlan" \
-        "tunnel-zone mn add member host mn address 10.2.0.9" | mn-cli
+    on mn ip addr add 10.2.0.9/32 dev lo
+    agent_start mn && mn_zone mn
+}
+# Only a host in a tunnel zone can have ports.
+mn_zone() { # HOST
+    printf '%s\n' "tunnel-zone create name $1 type vxlan" "tunnel-zone $1 add member host $1 address 10.2.0.9" | mn-cli
 }
 # Commands for a bridge or, with ROUTERS > 0, bridge - router ... router - bridge: ports SETUP-a, SETUP-b.
 # Links between routers are 10.8.N.0/24, .1 on the left.

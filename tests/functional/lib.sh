@@ -70,6 +70,13 @@ on() {
     nsenter --net="/run/netns/$LAB-$ns" -- "$@"
 }
 
+# spawn NAMESPACE COMMAND...: in the background; $! is the command itself, for kill and wait.
+spawn() {
+    local ns=$1
+    shift
+    nsenter --net="/run/netns/$LAB-$ns" -- "$@" &
+}
+
 lab_start() { # NAME, up to 4 letters
     LAB=$1
     [ "$(id -u)" = 0 ] || skip "needs root: network namespaces"
@@ -134,10 +141,9 @@ vm_mac() { on "$1" ip -o link show eth0 | sed 's/.*link\/ether \([^ ]*\).*/\1/';
 agent_start() {
     local h=$1
     shift
-    # not "on": $! must be the agent
-    nsenter --net="/run/netns/$LAB-$h" -- mn-agent --store "$STORE" --host-id "$(host_id "$h")" \
+    spawn "$h" mn-agent --store "$STORE" --host-id "$(host_id "$h")" \
         --host-name "$h" --datapath "${LAB_DATAPATH:-ebpf}" \
-        --name "$LAB-$h" --control "$DIR/$h.sock" "$@" >>"$DIR/$h.log" 2>&1 &
+        --name "$LAB-$h" --control "$DIR/$h.sock" "$@" >>"$DIR/$h.log" 2>&1
     AGENT_PID[$h]=$!
     echo $! >"$DIR/$h.pid"
     await 15 agent_ready "$h"
@@ -177,8 +183,8 @@ clientPort=2181
 clientPortAddress=10.255.0.250
 admin.enableServer=false
 CFG
-    nsenter --net="/run/netns/$LAB-wire" -- java -Xmx256m -cp /usr/share/java/zookeeper.jar \
-        org.apache.zookeeper.server.quorum.QuorumPeerMain "$DIR/zk/zoo.cfg" >>"$DIR/zk.log" 2>&1 &
+    spawn wire java -Xmx256m -cp /usr/share/java/zookeeper.jar \
+        org.apache.zookeeper.server.quorum.QuorumPeerMain "$DIR/zk/zoo.cfg" >>"$DIR/zk.log" 2>&1
     ZK_PID=$!
     STORE=zk://10.255.0.250:2181/mn
     export MN_STORE=$STORE
@@ -197,7 +203,7 @@ zk_kill() {
 routed_pair() {
     vm_add h1 vm1 10.0.1.10/24 10.0.1.1 fd00:1::10/64 fd00:1::1
     vm_add h2 vm2 10.0.2.10/24 10.0.2.1 fd00:2::10/64 fd00:2::1
-    cli <<END || fail "topology"
+    cli <<END >/dev/null || fail "topology"
 bridge create name left
 bridge create name right
 router create name edge
@@ -247,10 +253,10 @@ lab_end() {
     for pid in "${AGENT_PID[@]}"; do kill -TERM "$pid" 2>/dev/null; done
     for h in "${!AGENT_PID[@]}"; do
         pid=${AGENT_PID[$h]}
-        (sleep 10; kill -KILL "$pid" 2>/dev/null) & local killer=$!
+        for _ in $(seq 200); do kill -0 "$pid" 2>/dev/null && sleep 0.05 || break; done
+        kill -KILL "$pid" 2>/dev/null
         wait "$pid" 2>/dev/null
         local end=$?
-        kill "$killer" 2>/dev/null; wait "$killer" 2>/dev/null
         if [ $end != 0 ] && [ $rc = 0 ]; then
             echo "not ok: agent of $h ended with status $end"; tail -n 60 "$DIR/$h.log"
             rc=1

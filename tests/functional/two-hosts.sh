@@ -32,7 +32,7 @@ checksums_good() {
 }
 udp_arrives() { # SIZE: one datagram, in fragments when it is larger than the MTU
     rm -f "$DIR/datagram"
-    on vm2 timeout 10 socat -u UDP-RECVFROM:7002 "CREATE:$DIR/datagram" & local in=$!
+    on vm2 timeout 10 socat -u -b 65536 UDP-RECVFROM:7002 "CREATE:$DIR/datagram" & local in=$!
     await 5 bash -c "nsenter --net=/run/netns/$LAB-vm2 ss -Hlun 'sport = :7002' | grep -q ."
     head -c "$1" "$DIR/sent" | on vm1 socat -u -b 65536 - UDP:10.0.2.10:7002
     wait $in
