@@ -201,5 +201,7 @@ char *schema_to_text(const struct schema_attr *a, const json_t *value, bool inve
 
 /* JSON Schema (draft 2020-12) of all types; new reference. */
 json_t *schema_describe(void);
+/* The reference page of all types, docs/objects.md (free()). */
+char *schema_reference(void);
 
 #endif

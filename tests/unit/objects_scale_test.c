@@ -1,4 +1,5 @@
 /* Costs in operations, bytes and reads (never in time): what is there already doesn't count. */
+#include "objects/impl.h"
 #include "objects_testlib.h"
 
 /* The instrumented build is several times slower, and the sizes add nothing to what it finds. */
@@ -74,8 +75,9 @@ static void test_ports_of_a_bridge(void **state)
     last_one = since(t);
     assert_int_equal(last_one.ops, first.ops);
     assert_true(last_one.ops <= 8);
-    assert_int_equal(last_one.reads, first.reads);
-    assert_true(last_one.reads <= 6);
+    /* One tunnel key in a hundred is taken by now: then another is looked up. */
+    assert_true(last_one.reads <= first.reads + 3);
+    assert_true(first.reads <= 6);
     assert_true(last_one.bytes < first.bytes + 100);
     assert_true(last_one.bytes < 5000);
     t = cost_now();
@@ -189,6 +191,30 @@ static void test_big_deletion(void **state)
     assert_int_equal(count(ST_PORT, NULL), 0);
 }
 
+/* What an interrupted deletion leaves behind: as if the parts had been deleted by hand. */
+static void test_interrupted_deletion(void **state)
+{
+    enum { PORTS = 2000 };
+    struct uuid r = make(ST_ROUTER, "{}"), c = make(ST_CHAIN, "{}"), *ids;
+    json_t *o = json_pack("{s:s,s:[s],s:s}", "routerId", u(&r), "portSubnet", "10.0.0.1/24",
+                          "inboundFilterId", u(&c));
+    size_t n;
+
+    (void)state;
+    make_many(ST_PORT, o, PORTS, 200, NULL);
+    assert_int_equal(drain(db, ST_ROUTER, &r, &last), 0); /* and here it stops */
+    assert_true(there(ST_ROUTER, &r));
+    assert_int_equal(count(ST_PORT, NULL) + count(ST_ROUTE, NULL), 0);
+    assert_int_equal(objects_referrers(db, ST_PORT, "inboundFilterId", &c, &ids, &n, &last), 0);
+    assert_int_equal(n, 0);
+    free(ids);
+    struct uuid p = make(ST_PORT, "{'routerId':'%s','portSubnet':['10.0.0.1/24']}", u(&r));
+    assert_int_equal(count(ST_ROUTE, &r), 1);
+    del(ST_ROUTER, &r);
+    assert_false(there(ST_PORT, &p));
+    del(ST_CHAIN, &c);
+}
+
 /* Refused before anything is touched, however deep the reason. */
 static void test_big_refusal(void **state)
 {
@@ -230,9 +256,12 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, db_setup, db_teardown)
     const struct CMUnitTest tests[] = {
-        T(test_ports_of_a_bridge), T(test_rules_of_a_chain), T(test_addresses_of_a_group),
-        T(test_big_deletion),      T(test_big_refusal),      T(test_too_big_transaction),
+        T(test_ports_of_a_bridge),   T(test_rules_of_a_chain),     T(test_addresses_of_a_group),
+        T(test_big_deletion),        T(test_interrupted_deletion), T(test_big_refusal),
+        T(test_too_big_transaction),
     };
 
+    if (getenv("MN_OBJECTS_STORE"))
+        store_kind = getenv("MN_OBJECTS_STORE");
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

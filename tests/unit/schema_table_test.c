@@ -168,12 +168,51 @@ static void test_describe(void **state)
     json_decref(doc);
 }
 
+/* docs/objects.md is what the table says.  MN_REGENERATE=1 writes it. */
+static void test_reference_page(void **state)
+{
+    static const char path[] = MN_DATA_SRC "/docs/objects.md";
+    char *page = schema_reference(), *text = mem_zalloc(strlen(page) + 2);
+    FILE *f = fopen(path, getenv("MN_REGENERATE") ? "w+" : "r");
+
+    (void)state;
+    assert_non_null(f);
+    if (getenv("MN_REGENERATE")) {
+        fputs(page, f);
+        rewind(f);
+    }
+    size_t size = fread(text, 1, strlen(page) + 1, f);
+    fclose(f);
+    if (size != strlen(page) || strcmp(text, page))
+        fail_with("%s is not up to date: run this test with MN_REGENERATE=1", path);
+    free(text);
+    free(page);
+}
+
+/* Nothing goes with itself: deletion ends. */
+static void walk_cascade(enum schema_type_id type, unsigned depth)
+{
+    assert_true(depth < ST_N_TYPES);
+    for (unsigned i = 0; i < ST_N_TYPES; i++)
+        for (const struct schema_attr *a = schema_types[i].attrs; a->name; a++)
+            if (a->value == SV_REF && a->ref == type && a->on_delete == SD_CASCADE)
+                walk_cascade((enum schema_type_id)i, depth + 1);
+}
+
+static void test_cascades_end(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < ST_N_TYPES; i++)
+        walk_cascade((enum schema_type_id)i, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),     cmocka_unit_test(test_owners),
-        cmocka_unit_test(test_lookup),   cmocka_unit_test(test_derived_id),
-        cmocka_unit_test(test_describe),
+        cmocka_unit_test(test_rows),         cmocka_unit_test(test_owners),
+        cmocka_unit_test(test_lookup),       cmocka_unit_test(test_derived_id),
+        cmocka_unit_test(test_describe),     cmocka_unit_test(test_reference_page),
+        cmocka_unit_test(test_cascades_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
