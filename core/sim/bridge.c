@@ -148,7 +148,7 @@ static bool flood_reaches(const struct topo_bridge *b, const struct topo_port *i
 static void flood_exterior(struct run *r, const struct topo_bridge *b, const struct topo_port *in,
                            uint16_t vid)
 {
-    for (uint32_t i = 0; i < b->n_exterior; i++) {
+    for (uint32_t i = 0; i < b->n_exterior && !r->hand.given_up; i++) {
         if (in && b->exterior[i] == in->obj.self)
             continue;
         const struct topo_port *p = peek_port(r, b->exterior[i]);
@@ -169,7 +169,7 @@ static bool flood_to_link(struct run *r, const struct topo_bridge *b, const stru
 static void flood_links(struct run *r, const struct topo_bridge *b, const struct topo_port *in,
                         uint16_t vid)
 {
-    for (uint32_t i = 0; i < b->n_links; i++) {
+    for (uint32_t i = 0; i < b->n_links && !r->hand.given_up; i++) {
         const struct topo_link *l = &b->links[i];
         if ((in && l->port == in->obj.self) || !flood_reaches(b, in, l->vlan, vid) ||
             !flood_to_link(r, b, l))

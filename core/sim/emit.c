@@ -50,7 +50,7 @@ void emit_end(struct run *r, struct aside *a)
 
     r->hand = a->hand;
     r->at = a->at;
-    if (!made.n_outs)
+    if (!made.n_outs || made.given_up)
         return;
     res->emits = grow_list(r, res->emits, res->n_emits, &r->room_emits, sizeof *res->emits);
     res->emits[res->n_emits++] = (struct sim_emit){

@@ -44,7 +44,7 @@ void port_ingress(struct run *r, topo_ref ref)
     if (!p)
         return;
     if (unlikely(too_many_devices(r))) {
-        drop_brief(r, SIM_LOOP, &p->obj);
+        drop_all(r, SIM_LOOP, &p->obj);
         return;
     }
     r->at.n_devices++;

@@ -77,11 +77,15 @@ void add_dst_tag(struct run *r, topo_ref router, const struct ip *dst, unsigned 
     res->dsts[res->n_dsts++] = d;
 }
 
-static bool same_lesson(const struct sim_learn *a, const struct sim_learn *b)
+/* One lesson about one subject: a frame that comes round to a bridge again, by another port,
+ * doesn't move its source there. */
+static bool same_subject(const struct sim_learn *a, const struct sim_learn *b)
 {
-    return a->kind == b->kind && a->device == b->device && a->port == b->port &&
-           a->vlan == b->vlan && mac_equal(&a->mac, &b->mac) &&
-           (a->kind == SIM_LEARN_MAC || ip_equal(&a->ip, &b->ip));
+    if (a->kind != b->kind || a->device != b->device)
+        return false;
+    if (a->kind == SIM_LEARN_MAC)
+        return a->vlan == b->vlan && mac_equal(&a->mac, &b->mac);
+    return a->port == b->port && ip_equal(&a->ip, &b->ip);
 }
 
 void learn(struct run *r, const struct sim_learn *l)
@@ -89,7 +93,7 @@ void learn(struct run *r, const struct sim_learn *l)
     struct sim_result *res = r->res;
 
     for (uint32_t i = 0; i < res->n_learns; i++)
-        if (same_lesson(&res->learns[i], l))
+        if (same_subject(&res->learns[i], l))
             return;
     if (res->n_learns == MAX_LEARNS)
         return;
@@ -113,7 +117,7 @@ void out_port(struct run *r, const struct topo_port *p)
     struct hand *h = &r->hand;
 
     if (unlikely(h->n_outs == SIM_MAX_OUTS)) {
-        drop_brief(r, SIM_NO_MEMORY, &p->obj);
+        drop_all(r, SIM_NO_MEMORY, &p->obj);
         return;
     }
     h->outs = grow_list(r, h->outs, h->n_outs, &h->room_outs, sizeof *h->outs);
@@ -154,6 +158,14 @@ void drop_by(struct run *r, enum sim_reason reason, enum topo_kind kind, const s
 void drop(struct run *r, enum sim_reason reason, const struct topo_obj *by)
 {
     drop_by(r, reason, (enum topo_kind)by->kind, &by->id, false);
+}
+
+void drop_all(struct run *r, enum sim_reason reason, const struct topo_obj *by)
+{
+    if (!r->hand.nested)
+        r->res->reason = SIM_NONE; /* takes precedence */
+    drop_brief(r, reason, by);
+    r->hand.given_up = true;
 }
 
 void drop_brief(struct run *r, enum sim_reason reason, const struct topo_obj *by)

@@ -57,6 +57,7 @@ struct hand {
     uint32_t size;
     const struct flow_key *key;
     uint8_t nested; /* 0: the one that came in */
+    bool given_up;  /* nothing shall come of it, whatever its other branches found */
     struct sim_out *outs;
     uint32_t n_outs, room_outs;
 };
@@ -100,6 +101,8 @@ void consumed(struct run *r, const struct topo_obj *by, const char *what);
 /* The branch ends here; 'by' decided.  brief: the flow that comes of it shall live shortly. */
 void drop(struct run *r, enum sim_reason reason, const struct topo_obj *by);
 void drop_brief(struct run *r, enum sim_reason reason, const struct topo_obj *by);
+/* All branches end: a loop would multiply the packet, what is found elsewhere isn't worth that. */
+void drop_all(struct run *r, enum sim_reason reason, const struct topo_obj *by);
 void drop_by(struct run *r, enum sim_reason reason, enum topo_kind kind, const struct uuid *id,
              bool brief);
 const struct flow_key *snapshot(struct run *r);

@@ -78,7 +78,7 @@ static void finish(struct run *r)
     fill_mask(r, &res->mask);
     res->no_flow |= r->hidden_seen != 0;
     res->outs = r->hand.outs;
-    res->n_outs = r->hand.n_outs;
+    res->n_outs = r->hand.given_up ? 0 : r->hand.n_outs;
     if (res->n_needs) {
         res->verdict = SIM_NEED;
         res->reason = SIM_NONE;
@@ -86,7 +86,7 @@ static void finish(struct run *r)
     } else if (res->n_outs) {
         res->verdict = SIM_FORWARD;
         res->reason = SIM_DELIVERED;
-    } else if (r->consumed) {
+    } else if (r->consumed && !r->hand.given_up) {
         res->verdict = SIM_ANSWERED;
         res->reason = SIM_CONSUMED;
     } else {

@@ -1,6 +1,8 @@
 /* Bridges: learning, flooding, unicast, refusals, tags and masks. */
 #include "sim_fixture.h"
 
+enum { SIM_MAX_OUTS = 65535 }; /* as core/sim/run.h has it */
+
 /*   a --+
  *   b --+-- br --(p r) rt
  *   c --+            */
@@ -305,31 +307,50 @@ static void test_linked_bridges_and_loops(void **state)
     publish(w);
     k = frame_key(MAC_A, "ff:ff:ff:ff:ff:ff");
     send_key(w, "vx", &k);
-    expect_verdict(w, SIM_FORWARD); /* copies went out before the loop was noticed */
+    expect_verdict(w, SIM_DROP); /* rather than sixteen copies to everybody */
+    assert_int_equal(w->res.reason, SIM_LOOP);
     assert_true(w->res.brief);
-    assert_in_range(w->res.n_outs, 1, 100);
+    assert_int_equal(w->res.n_outs, 0);
+    assert_int_equal(w->res.n_learns, 2); /* and its source stays where it is */
+    assert_int_equal(learned(w, SIM_LEARN_MAC, x->ref)->port, ref_of(w, "vx"));
+}
+
+static void flood_of(struct world *w, unsigned n)
+{
+    struct dev *b = bridge(w, "big");
+    struct flow_key k = frame_key(MAC_A, "ff:ff:ff:ff:ff:ff");
+    char(*names)[12] = mem_array(n, sizeof *names);
+
+    for (unsigned i = 0; i < n; i++) {
+        snprintf(names[i], sizeof names[i], "vm%u", i);
+        vm(b, names[i])->host = i % 3 ? "host1" : "host2";
+    }
+    publish(w);
+    send_key(w, "vm7", &k);
+    free(names);
 }
 
 static void test_flood_of_many(void **state)
 {
     struct world *w = *state;
-    struct dev *b = bridge(w, "big");
-    struct flow_key k = frame_key(MAC_A, "ff:ff:ff:ff:ff:ff");
-    char *names[250];
 
-    for (unsigned i = 0; i < 250; i++) {
-        names[i] = mem_printf("vm%u", i);
-        vm(b, names[i])->host = i % 3 ? "host1" : "host2";
-    }
-    publish(w);
-    send_key(w, "vm7", &k);
+    flood_of(w, 250);
     expect_verdict(w, SIM_FORWARD);
     assert_int_equal(w->res.n_outs, 249);
     assert_null(find_out(w->res.outs, 249, ref_of(w, "vm7")));
     /* One tag stands for all its ports, or a flood's flow would weigh as much as the bridge. */
     assert_true(w->res.n_tags < 8);
-    for (unsigned i = 0; i < 250; i++)
-        free(names[i]);
+}
+
+static void test_flood_of_too_many(void **state)
+{
+    struct world *w = *state;
+
+    w->skip_mask_check = true;
+    flood_of(w, SIM_MAX_OUTS + 2);
+    expect_verdict(w, SIM_DROP);
+    assert_int_equal(w->res.reason, SIM_NO_MEMORY);
+    assert_int_equal(w->res.n_outs, 0);
 }
 
 static void test_trail(void **state)
@@ -366,6 +387,7 @@ int main(void)
         world_test(test_needs),
         world_test(test_linked_bridges_and_loops),
         world_test(test_flood_of_many),
+        world_test(test_flood_of_too_many),
         world_test(test_trail),
     };
 
