@@ -11,4 +11,7 @@ int cmd_test(struct cli *cli, int argc, char **argv);
 int cmd_trace(struct cli *cli, int argc, char **argv);
 int cmd_schema(struct cli *cli, int argc, char **argv);
 
+/* What "help trace" and "help test" say below their line. */
+extern const char trace_help[], test_help[];
+
 #endif

@@ -10,13 +10,14 @@
 #include "commands.h"
 
 static const struct subcommand commands[] = {
-    {"export", cmd_export, false, "[FILE]", "write the whole topology as JSON"},
-    {"import", cmd_import, false, "FILE|-", "load what export wrote into an empty store"},
-    {"schema", cmd_schema, true, "", "JSON Schema of all objects"},
-    {"trace", cmd_trace, true, "[--file EXPORT] PORT PACKET...",
-     "where a packet would go, and why"},
-    {"test", cmd_test, true, "[--datapath memory|ebpf] [-v] FILE...", "run scenario files"},
-    {NULL, NULL, false, NULL, NULL},
+    {"export", cmd_export, false, "[FILE]", "write the whole topology as JSON", NULL},
+    {"import", cmd_import, false, "FILE|-", "load what export wrote into an empty store", NULL},
+    {"schema", cmd_schema, true, "", "JSON Schema of all objects", NULL},
+    {"trace", cmd_trace, true, "[--file EXPORT] [--json] PORT PACKET...",
+     "where a packet would go, and why", trace_help},
+    {"test", cmd_test, true, "[--datapath memory|ebpf] [-v] [--json] FILE...", "run scenario files",
+     test_help},
+    {NULL, NULL, false, NULL, NULL, NULL},
 };
 
 /* Somebody has pressed TAB: keywords now are better than names late. */

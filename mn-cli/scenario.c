@@ -74,13 +74,28 @@ static int st_refuse(struct scenario *s, const char *const *w, size_t n, struct 
                      status ? refused.message : "success");
 }
 
+int scenario_let(struct scenario *s, const char *name, const char *value, struct error *e)
+{
+    unsigned i = 0;
+
+    while (i < s->n_vars && strcmp(s->vars[i].name, name))
+        i++;
+    if (i == SCENARIO_VARS)
+        return error_set(e, -EINVAL, name, NULL, "more than %d names", SCENARIO_VARS);
+    char *copy = mem_strdup(value);
+    if (i == s->n_vars)
+        s->vars[s->n_vars++].name = mem_strdup(name);
+    else
+        free(s->vars[i].value);
+    s->vars[i].value = copy;
+    return 0;
+}
+
 static int st_let(struct scenario *s, const char *const *w, size_t n, struct error *e)
 {
-    if (n != 2 || s->n_vars == SCENARIO_VARS)
-        return error_set(e, -EINVAL, NULL, NULL, "let NAME VALUE (at most %d)", SCENARIO_VARS);
-    s->vars[s->n_vars].name = mem_strdup(w[0]);
-    s->vars[s->n_vars++].value = mem_strdup(w[1]);
-    return 0;
+    if (n != 2)
+        return error_set(e, -EINVAL, NULL, NULL, "let NAME VALUE");
+    return scenario_let(s, w[0], w[1], e);
 }
 
 static int st_section(struct scenario *s, const char *const *w, size_t n, struct error *e)

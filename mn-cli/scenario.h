@@ -68,6 +68,8 @@ int scenario_ping(struct scenario *s, const char *const *w, size_t n, struct err
 int scenario_fast(struct scenario *s, const char *const *w, size_t n, struct error *e);
 int scenario_slow(struct scenario *s, const char *const *w, size_t n, struct error *e);
 void scenario_flush(struct scenario *s); /* drops unclaimed frames */
+/* From here on $name stands for 'value'. */
+int scenario_let(struct scenario *s, const char *name, const char *value, struct error *e);
 int scenario_find_port(struct scenario *s, const char *name, struct error *e);
 
 #endif

@@ -186,7 +186,8 @@ int scenario_again(struct scenario *s, const char *const *w, size_t n, struct er
 }
 
 struct wanted {
-    unsigned port;
+    uint64_t ports; /* a bit each: at one of them */
+    unsigned port;  /* there it was */
     bool exact;
     struct packet_spec spec;
     char why[160]; /* the best candidate didn't fit */
@@ -195,7 +196,7 @@ struct wanted {
 static bool frame_fits(const struct scenario *s, const struct scenario_frame *f,
                        struct wanted *want)
 {
-    if (f->port != want->port)
+    if (!(want->ports >> f->port & 1))
         return false;
     if (!want->exact)
         return packet_spec_match(&want->spec, f->data, f->size, want->why, sizeof want->why);
@@ -211,6 +212,7 @@ static bool take_wanted(struct scenario *s, void *aux)
 {
     for (unsigned i = 0; i < s->n_queue; i++) {
         if (frame_fits(s, &s->queue[i], aux)) {
+            ((struct wanted *)aux)->port = s->queue[i].port;
             drop_frame(s, i);
             return true;
         }
@@ -218,14 +220,30 @@ static bool take_wanted(struct scenario *s, void *aux)
     return false;
 }
 
+/* "p1" or "p1,p2": one of these. */
+static int parse_ports(struct scenario *s, const char *words, uint64_t *ports, struct error *e)
+{
+    char name[sizeof s->ports[0].name];
+
+    for (*ports = 0; words; words = *words ? words + 1 : NULL) {
+        size_t len = strcspn(words, ",");
+        snprintf(name, sizeof name, "%.*s", (int)len, words);
+        int port = scenario_find_port(s, name, e);
+        if (port < 0)
+            return port;
+        *ports |= (uint64_t)1 << port;
+        words += len;
+    }
+    return *ports ? 0 : scenario_find_port(s, NULL, e);
+}
+
 int scenario_expect(struct scenario *s, const char *const *w, size_t n, struct error *e)
 {
     struct wanted want = {0};
-    int port = scenario_find_port(s, n ? w[0] : NULL, e), rc;
+    int rc = parse_ports(s, n ? w[0] : NULL, &want.ports, e);
 
-    if (port < 0)
-        return port;
-    want.port = (unsigned)port;
+    if (rc)
+        return rc;
     if (n > 1 && !strcmp(w[1], "same")) {
         want.exact = n == 2;
         packet_spec_of(s->sent, s->sent_size, &want.spec);
@@ -237,7 +255,7 @@ int scenario_expect(struct scenario *s, const char *const *w, size_t n, struct e
         return rc;
     rc = await(s, take_wanted, &want, e);
     if (rc)
-        return rc < 0 ? rc : 0;
+        return rc < 0 ? rc : scenario_let(s, "out", s->ports[want.port].name, e);
     if (want.why[0])
         return error_set(e, -EPROTO, w[0], NULL, "no such packet came out; of one that did, %s",
                          want.why);
@@ -326,7 +344,7 @@ static int ping(struct scenario *s, unsigned port, const struct ip *dst, struct 
     size_t size = packet_from_key(frame, sizeof frame, &k, "mn", 2);
     if ((rc = send_frame(s, port, frame, size, e)))
         return rc;
-    *want = (struct wanted){.port = port};
+    *want = (struct wanted){.ports = (uint64_t)1 << port};
     want->spec.key = (struct flow_key){.ip_src = *dst,
                                        .ip_dst = k.ip_src,
                                        .icmp_id = k.icmp_id,

@@ -45,6 +45,14 @@ static void report_json(const struct scenario *s, int rc, const struct error *e,
     json_decref(o);
 }
 
+/* The worst of all files counts: one that failed before one that can't be read. */
+static int exit_status(const struct scenario *s, int rc)
+{
+    bool unreadable = rc == -EINVAL || !s->line;
+
+    return unreadable ? 2 : 1;
+}
+
 int cmd_test(struct cli *cli, int argc, char **argv)
 {
     static const struct option options[] = {{"datapath", required_argument, NULL, 'd'},
@@ -78,8 +86,8 @@ int cmd_test(struct cli *cli, int argc, char **argv)
         (json ? report_json : report_text)(&s, rc, &e, (clock_ns() - start) / NSEC_PER_MSEC);
         if (rc > 0 && argc - optind == 1)
             status = 77; /* alone and skipped: automake's convention, which test drivers know */
-        if (rc < 0)
-            status = error_exit_status(rc);
+        if (rc < 0 && status != 1)
+            status = exit_status(&s, rc);
     }
     return status;
 }

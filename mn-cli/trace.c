@@ -230,6 +230,8 @@ static int trace(struct ground *g, struct cli *cli, const char *port, const char
     struct arena arena;
     int rc = packet_spec_parse(words, n, &spec, e);
 
+    if (rc)
+        error_hint(e, "\"help trace\" has the language of packets; a shell wants \">\" quoted");
     if (!rc && g->own)
         rc = objects_resolve(g->db, ST_PORT, NULL, port, &id, e);
     else if (!rc)

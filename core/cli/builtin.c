@@ -61,13 +61,14 @@ static int run_debug(struct cli *cli, int argc, char **argv)
 }
 
 static const struct subcommand rows[] = {
-    {"help", cmd_help, true, "[WORD]", "this list, or about a verb, a collection or a command"},
-    {"sett", run_sett, true, "TENANT", "lists show, and creates are for, this project only"},
-    {"cleart", run_cleart, true, "", "all projects again"},
-    {"debug", run_debug, true, "on|off", "log what happens"},
-    {"exit", run_exit, true, "", "leave (also quit, Ctrl-D)"},
-    {"quit", run_exit, true, NULL, NULL},
-    {NULL, NULL, false, NULL, NULL},
+    {"help", cmd_help, true, "[WORD]", "this list, or about a verb, a collection or a command",
+     NULL},
+    {"sett", run_sett, true, "TENANT", "lists show, and creates are for, this project only", NULL},
+    {"cleart", run_cleart, true, "", "all projects again", NULL},
+    {"debug", run_debug, true, "on|off", "log what happens", NULL},
+    {"exit", run_exit, true, "", "leave (also quit, Ctrl-D)", NULL},
+    {"quit", run_exit, true, NULL, NULL, NULL},
+    {NULL, NULL, false, NULL, NULL, NULL},
 };
 
 static const struct subcommand *find_in(const struct subcommand *r, const char *name)

@@ -40,6 +40,7 @@ struct subcommand {
     bool offline;                                       /* works without a store */
     const char *usage;                                  /* its arguments: "[FILE]" */
     const char *help;                                   /* one line */
+    const char *more;                                   /* lines below it in "help NAME"; or null */
 };
 
 void cli_init(struct cli *cli, const char *program, const char *url, bool interactive);

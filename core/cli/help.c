@@ -123,6 +123,8 @@ static int help_builtin(struct cli *cli, const struct subcommand *sub)
 {
     print_line(&cli->out, "  %s %s", sub->name, sub->usage ? sub->usage : "");
     print_line(&cli->out, "%s", sub->help ? sub->help : "the same as exit");
+    if (sub->more)
+        print_line(&cli->out, "%s", sub->more);
     return 0;
 }
 

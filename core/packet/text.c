@@ -114,8 +114,7 @@ static int take_addresses(struct words *w)
 
     if (rc)
         return rc;
-    if (!take_word(w, ">"))
-        return fail(w, "\">\"");
+    take_word(w, ">"); /* shells take it for themselves, so it may be left out */
     if ((rc = take_endpoint(w, &dst, &dport, &has_dport)))
         return rc;
     if (ip_is4(&src) != ip_is4(&dst))

@@ -3,13 +3,13 @@
  *   tcp 10.0.0.1:1234 > 10.0.1.2:80 flags S        udp [fd00::1]:53 > [fd00::2]:5353
  *   icmp echo 10.0.0.1 > 10.0.1.2 ttl 1 id 7       icmp reply fd00::1 > fd00::2
  *   icmp unreachable code 1 10.0.0.254 > 10.0.0.1  icmp time-exceeded ... | too-big ... | type N
- *   arp who-has 10.0.0.9 tell 10.0.0.1             arp 10.0.0.9 is-at 02:00:00:00:00:09
- * tell 10.0.0.1 nd who-has fd00::9 tell fd00::1                nd fd00::9 is-at 02:00:00:00:00:09
- * tell fd00::1 ip 47 10.0.0.1 > 10.0.0.2                      eth 0x88cc
+ *   arp who-has 10.0.0.9 tell 10.0.0.1             arp 10.0.0.9 is-at MAC tell 10.0.0.1
+ *   nd who-has fd00::9 tell fd00::1                nd fd00::9 is-at MAC tell fd00::1
+ *   ip 47 10.0.0.1 > 10.0.0.2                      eth 0x88cc
  *
  * followed, in any order, by  from MAC, to MAC, vlan VID, inner-vlan VID, ttl N, tos N,
- * src/dst ADDRESS[:PORT], frag none|first|later, flags LETTERS (FSRPAU), id N (ICMP), code N, size
- * BYTES (payload).
+ * src/dst ADDRESS[:PORT], frag none|first|later, flags LETTERS (FSRPAU), id N (ICMP), code N,
+ * size BYTES (payload).  The ">" may be left out.
  * IPv4 and IPv6 are told apart by the addresses; "icmp" means ICMPv6 with IPv6 ones.
  *
  * The same description builds a packet (what it doesn't say gets plain values) and matches one

@@ -48,6 +48,8 @@ static const char *const good[] = {
     "udp 10.0.0.1:5 > 10.0.0.2:7 frag first",
     "udp 10.0.0.1 > 10.0.0.2 frag later",
     "eth 0x88b5 to ff:ff:ff:ff:ff:ff",
+    "tcp 10.0.0.1:1234 10.0.1.2:80 flags S",
+    "icmp echo fd00::1 fd00::2",
 };
 
 static void built_as_said(void **state)
@@ -130,7 +132,7 @@ static void bad_words_are_named(void **state)
     static const struct {
         const char *words, *message;
     } cases[] = {
-        {"tcp 10.0.0.1:80", "ends where \">\" should follow"},
+        {"tcp 10.0.0.1:80", "ends where ADDRESS or ADDRESS:PORT should follow"},
         {"tcp 10.0.0.1:80 > fd00::1", "mixes IPv4 and IPv6 addresses"},
         {"tcp 10.0.0.1:99999 > 10.0.0.2",
          "\"10.0.0.1:99999\" where ADDRESS or ADDRESS:PORT should stand"},
