@@ -99,6 +99,7 @@ static void answer(struct run *r, const struct topo_port *in, const struct messa
         size = packet_nd_advert(buf, 128, mac, &msg->target, &to_mac, to, &msg->target, router,
                                 !probe);
     }
+    TRAIL_OBJ(r, &in->obj, "answers: %s is at %s", ip_text(r, &msg->target), mac_text(r, mac));
     if (!emit_begin(r, &a, SIM_EMIT_ANSWER, in->obj.self, NULL, buf, size))
         return;
     port_egress_loaded(r, in);

@@ -114,6 +114,7 @@ void neigh_solicit(struct run *r, const struct topo_port *p, const struct ip *ip
             packet_arp(buf, 128, 1, &p->mac, &mac_broadcast, &p->mac, own, &(struct mac){{0}}, ip);
     else
         size = packet_nd_solicit(buf, 128, &p->mac, own, NULL, NULL, ip);
+    TRAIL_OBJ(r, &p->obj, "asks for the MAC of %s", ip_text(r, ip));
     if (!emit_begin(r, &a, SIM_EMIT_SOLICIT, p->obj.self, ip, buf, size))
         return;
     port_egress_loaded(r, p);

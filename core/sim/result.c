@@ -130,8 +130,8 @@ void out_port(struct run *r, const struct topo_port *p)
 void consumed(struct run *r, const struct topo_obj *by, const char *what)
 {
     r->n_ends++;
-    if (!r->hand.nested)
-        r->consumed = true;
+    if (!r->hand.nested && !r->consumer)
+        r->consumer = by;
     if (unlikely(r->in->want_trail))
         trail_add(r, (enum topo_kind)by->kind, &by->id, SIM_CONSUMED, "%s", what);
 }
@@ -144,7 +144,8 @@ void drop_by(struct run *r, enum sim_reason reason, enum topo_kind kind, const s
 
     r->n_ends++;
     if (unlikely(r->in->want_trail))
-        trail_add(r, kind, id, reason, "dropped: %s", sim_reason_name(reason));
+        trail_add(r, kind, id, reason, "dropped by %s: %s", name_by_id(r, kind, id),
+                  sim_reason_name(reason));
     if (r->hand.nested)
         return;
     res->brief |= brief;

@@ -100,6 +100,8 @@ static void next_hop(struct run *r, const struct topo_router *rt, const struct t
     case NEIGH_KNOWN:
         SET(r, eth_src, out->mac);
         SET(r, eth_dst, mac);
+        TRAIL_OBJ(r, &out->obj, "next hop %s is at %s",
+                  ip_text(r, gateway ? gateway : PEEK(r, ip_dst)), mac_text(r, &mac));
         port_egress_loaded(r, out);
         break;
     case NEIGH_FAILED:

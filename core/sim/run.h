@@ -75,7 +75,7 @@ struct run {
     uint8_t src_bits, dst_bits; /* of ip_src and ip_dst seen, when not the whole */
 
     uint32_t n_visits, n_ends;
-    bool consumed; /* some branch was */
+    const struct topo_obj *consumer; /* of a branch; null: none was consumed */
 
     uint8_t tag_place[64]; /* by hash: index of a tag, plus 1 */
     uint64_t *tag_set;     /* open addressing, once there are many */
@@ -219,6 +219,9 @@ void emit_end(struct run *r, struct aside *a);
 void trail_add(struct run *r, enum topo_kind kind, const struct uuid *id, enum sim_reason reason,
                const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 const char *name_of(struct run *r, topo_ref ref); /* as the operator calls it */
+const char *name_by_id(struct run *r, enum topo_kind kind, const struct uuid *id);
+const char *ip_text(struct run *r, const struct ip *ip);
+const char *mac_text(struct run *r, const struct mac *mac);
 /* Costs one test when no trail is wanted; the arguments aren't evaluated then. */
 #define TRAIL(r, kind, id, ...)                                                                    \
     do {                                                                                           \

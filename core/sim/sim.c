@@ -86,9 +86,11 @@ static void finish(struct run *r)
     } else if (res->n_outs) {
         res->verdict = SIM_FORWARD;
         res->reason = SIM_DELIVERED;
-    } else if (r->consumed && !r->hand.given_up) {
+    } else if (r->consumer && !r->hand.given_up) {
         res->verdict = SIM_ANSWERED;
         res->reason = SIM_CONSUMED;
+        res->reason_kind = r->consumer->kind;
+        res->reason_id = r->consumer->id;
     } else {
         res->verdict = SIM_DROP;
     }

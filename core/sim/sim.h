@@ -160,7 +160,7 @@ struct sim_result {
     enum sim_verdict verdict;
     enum sim_reason reason;
     uint8_t reason_kind;   /* enum topo_kind */
-    struct uuid reason_id; /* the deciding object */
+    struct uuid reason_id; /* the deciding object (SIM_ANSWERED: who consumed it) */
     bool no_flow;          /* every such packet must come up (userspace only) */
     bool brief;            /* the flow shall live 5 s: the cause may pass without a tag telling, or
                             * the sender is to be told again */

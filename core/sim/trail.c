@@ -51,6 +51,24 @@ const char *name_of(struct run *r, topo_ref ref)
     return print(r, "%s %s", kind, id);
 }
 
+/* Routes and rules live inside their devices and have no names. */
+const char *name_by_id(struct run *r, enum topo_kind kind, const struct uuid *id)
+{
+    topo_ref ref = topo_find(r->topo, id);
+
+    return ref ? name_of(r, ref) : print(r, "this %s", topo_kind_name(kind));
+}
+
+const char *ip_text(struct run *r, const struct ip *ip)
+{
+    return ip_format(ip, arena_alloc(r->arena, IP_STRLEN));
+}
+
+const char *mac_text(struct run *r, const struct mac *mac)
+{
+    return mac_format(mac, arena_alloc(r->arena, MAC_STRLEN));
+}
+
 void trail_add(struct run *r, enum topo_kind kind, const struct uuid *id, enum sim_reason reason,
                const char *fmt, ...)
 {

@@ -136,6 +136,8 @@ static void test_bridge_answers_for_router(void **state)
 
     send_frame(w, "a", &f);
     expect_arp_answer(w, "a", mac_text(&n.r->mac), "10.0.0.254");
+    struct uuid br = uuid_of("br");
+    assert_true(uuid_equal(&w->res.reason_id, &br));
     expect_neigh(w, n.r, "10.0.0.1", MAC_A); /* the router knows the asker, as if it had answered */
     assert_int_equal(learned(w, SIM_LEARN_MAC, n.br->ref)->port, n.a->ref);
     f = nd_who_has("fd00::fe", "fd00::1");

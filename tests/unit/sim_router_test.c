@@ -778,6 +778,7 @@ static void test_trail(void **state)
         "destination MAC is that of port ra",
         "enters router rt by port ra",
         "route 203.0.113.0/24 via 192.0.2.1 through port up, weight 7",
+        "next hop 192.0.2.1 is at 02:00:00:00:00:01",
         "leaves by port up",
     };
     struct world *w = *state;
