@@ -1,7 +1,6 @@
 #include "trace.h"
 
 #include <getopt.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -38,26 +37,6 @@ static void ground_close(struct ground *g)
     store_close(g->store);
 }
 
-/* The exported topology of 'path' in a store of its own. */
-static int open_file(struct ground *g, const char *path, struct error *e)
-{
-    json_error_t je;
-    json_t *doc = json_load_file(path, JSON_REJECT_DUPLICATES, &je);
-    int rc;
-
-    if (!doc)
-        return error_set(e, je.line < 0 ? -ENOENT : -EINVAL, path, NULL, "line %d: %s", je.line,
-                         je.text);
-    g->own = true;
-    rc = store_open("memory:", NULL, &g->store, e);
-    if (!rc) {
-        g->db = objects_open(g->store);
-        rc = objects_import(g->db, doc, e);
-    }
-    json_decref(doc);
-    return rc;
-}
-
 static int ground_open(struct ground *g, struct cli *cli, const char *file, struct error *e)
 {
     const struct sync_options reader = {0};
@@ -66,7 +45,8 @@ static int ground_open(struct ground *g, struct cli *cli, const char *file, stru
 
     rcu_register_thread();
     if (file) {
-        rc = open_file(g, file, e);
+        g->own = true;
+        rc = trace_open_file(file, &g->store, &g->db, e);
     } else if (!(rc = cli_connect(cli, e))) {
         g->store = cli->store;
         g->db = cli->db;
@@ -277,7 +257,7 @@ int cmd_trace(struct cli *cli, int argc, char **argv)
     }
     if (argc - optind < 2) {
         error_set(&e, -EINVAL, NULL, NULL, "trace [--file EXPORT] [--json] PORT PACKET...");
-        error_hint(&e, "for example: trace web-1 tcp 10.0.0.1:1234 > 10.0.1.2:80");
+        error_hint(&e, "for example: trace web-1 tcp 10.0.0.1:1234 10.0.1.2:80");
         return print_failure(&cli->out, &e);
     }
     rc = ground_open(&g, cli, file, &e);

@@ -1,5 +1,6 @@
 /* "mn-cli trace": one described packet through the topology, live or exported, and what became of
- * it.  trace.c runs it, trace_print.c tells it.  Thread: one. */
+ * it.  trace.c runs it, trace_file.c gives it an exported topology, trace_print.c tells it. Thread:
+ * one. */
 #ifndef MN_CLI_TRACE_H
 #define MN_CLI_TRACE_H
 
@@ -14,6 +15,9 @@ struct trace {
     struct flow_key key;
     struct sim_result result;
 };
+
+/* Both are the caller's, also after an error. */
+int trace_open_file(const char *path, struct store **store, struct objects **db, struct error *e);
 
 /* Text for people, or one JSON document, by the format of 'p'. */
 void trace_print(struct print *p, const struct trace *t);

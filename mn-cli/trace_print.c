@@ -15,17 +15,44 @@ static char *name_of(const struct topo *t, topo_ref ref, char *buf, size_t size)
     return buf;
 }
 
-/* The object that decided: by its name when it is loaded, else by its uuid. */
-static char *decider(const struct topo *t, uint8_t kind, const struct uuid *id, char *buf,
+/* The step at which 'id' was named in words, before the one at which the way ended. */
+static const struct sim_step *told(const struct trace *t, const struct uuid *id)
+{
+    for (uint32_t i = 0; i < t->result.n_steps; i++) {
+        const struct sim_step *s = &t->result.steps[i];
+        if (!s->reason && uuid_equal(&s->object, id))
+            return s;
+    }
+    return NULL;
+}
+
+/* The object that decided: by its name when it is loaded; a route or rule as the trail tells it,
+ * with the uuid to find it by. */
+static char *decider(const struct trace *t, uint8_t kind, const struct uuid *id, char *buf,
                      size_t size)
 {
-    topo_ref ref = topo_find(t, id);
-    char text[UUID_STRLEN];
+    topo_ref ref = topo_find(t->topo, id);
+    const struct sim_step *s = told(t, id);
+    char text[UUID_STRLEN], device[96];
 
     if (ref)
-        return name_of(t, ref, buf, size);
-    snprintf(buf, size, "%s %s", topo_kind_name(kind), uuid_format(id, text));
+        return name_of(t->topo, ref, buf, size);
+    uuid_format(id, text);
+    if (s && s->device)
+        snprintf(buf, size, "%s of %s (%s)", s->text,
+                 name_of(t->topo, s->device, device, sizeof device), text);
+    else
+        snprintf(buf, size, "%s %s", topo_kind_name(kind), text);
     return buf;
+}
+
+/* Who answered the packet itself; or null. */
+static const struct sim_step *answerer(const struct trace *t)
+{
+    for (uint32_t i = 0; i < t->result.n_steps; i++)
+        if (t->result.steps[i].reason == SIM_CONSUMED && t->result.verdict == SIM_ANSWERED)
+            return &t->result.steps[i];
+    return NULL;
 }
 
 static const char *verdict_word(const struct sim_result *r)
@@ -120,7 +147,8 @@ static void print_emits(struct print *p, const struct trace *t)
 static void print_end(struct print *p, const struct trace *t)
 {
     const struct sim_result *r = &t->result;
-    char name[96], ip[IP_STRLEN];
+    const struct sim_step *by = answerer(t);
+    char name[320], ip[IP_STRLEN];
 
     switch (r->verdict) {
     case SIM_FORWARD:
@@ -130,11 +158,10 @@ static void print_end(struct print *p, const struct trace *t)
         break;
     case SIM_DROP:
         print_line(p, "dropped: %s, %s", sim_reason_name(r->reason),
-                   decider(t->topo, r->reason_kind, &r->reason_id, name, sizeof name));
+                   decider(t, r->reason_kind, &r->reason_id, name, sizeof name));
         break;
     case SIM_ANSWERED:
-        print_line(p, "answered: %s, %s", sim_reason_name(r->reason),
-                   decider(t->topo, r->reason_kind, &r->reason_id, name, sizeof name));
+        print_line(p, "answered by %s", by ? name_of(t->topo, by->device, name, sizeof name) : "?");
         break;
     case SIM_NEED:
         for (uint32_t i = 0; i < r->n_needs; i++)
@@ -145,17 +172,26 @@ static void print_end(struct print *p, const struct trace *t)
     }
 }
 
+/* A step that ends a way names what decided, unless that is the device at its left. */
+static void print_step(struct print *p, const struct trace *t, const struct sim_step *s)
+{
+    bool named = s->reason > SIM_CONSUMED && !uuid_equal(&s->object, topo_id(t->topo, s->device));
+    char device[96], by[320];
+
+    print_line(p, "%*s%-24s %s%s%s", 2 + 2 * s->depth, "",
+               s->device ? name_of(t->topo, s->device, device, sizeof device) : "", s->text,
+               named ? ", " : "",
+               named ? decider(t, s->object_kind, &s->object, by, sizeof by) : "");
+}
+
 static void print_text(struct print *p, const struct trace *t)
 {
     char text[320], name[96];
 
     print_line(p, "%s", packet_describe(t->packet, t->size, text, sizeof text));
     print_line(p, "enters at %s", name_of(t->topo, t->port, name, sizeof name));
-    for (uint32_t i = 0; i < t->result.n_steps; i++) {
-        const struct sim_step *s = &t->result.steps[i];
-        print_line(p, "%*s%-24s %s", 2 + 2 * s->depth, "",
-                   s->device ? name_of(t->topo, s->device, name, sizeof name) : "", s->text);
-    }
+    for (uint32_t i = 0; i < t->result.n_steps; i++)
+        print_step(p, t, &t->result.steps[i]);
     print_emits(p, t);
     print_end(p, t);
 }
@@ -214,14 +250,16 @@ static json_t *emits_json(const struct trace *t)
 static void print_json(struct print *p, const struct trace *t)
 {
     const struct sim_result *r = &t->result;
+    const struct sim_step *by = answerer(t);
     char text[320];
-    json_t *doc =
-        json_pack("{s:s, s:s, s:o, s:s, s:s, s:o, s:o, s:o, s:o}", "type", "trace", "packet",
-                  packet_describe(t->packet, t->size, text, sizeof text), "port",
-                  object_json(t->topo, t->port), "verdict", verdict_word(r), "reason",
-                  sim_reason_name(r->reason), "object",
-                  decider_json(t->topo, r->reason_kind, &r->reason_id), "steps", steps_json(t),
-                  "outputs", outs_json(t, r->outs, r->n_outs, &t->key), "generated", emits_json(t));
+    json_t *doc = json_pack("{s:s, s:s, s:o, s:s, s:s, s:o, s:o, s:o, s:o}", "type", "trace",
+                            "packet", packet_describe(t->packet, t->size, text, sizeof text),
+                            "port", object_json(t->topo, t->port), "verdict", verdict_word(r),
+                            "reason", sim_reason_name(r->reason), "object",
+                            by ? object_json(t->topo, by->device)
+                               : decider_json(t->topo, r->reason_kind, &r->reason_id),
+                            "steps", steps_json(t), "outputs",
+                            outs_json(t, r->outs, r->n_outs, &t->key), "generated", emits_json(t));
 
     print_document(p, doc);
     json_decref(doc);

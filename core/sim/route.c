@@ -2,6 +2,19 @@
 #include "base/hash.h"
 #include "sim/mask.h"
 
+static void __attribute__((cold))
+tell_unusable(struct run *r, const struct topo_route *route, const struct topo_port *p)
+{
+    char dst[CIDR_STRLEN];
+
+    TRAIL(r, TOPO_ROUTE, &route->id, "route %s passed over: %s %s", cidr_format(&route->dst, dst),
+          name_of(r, route->port),
+          !p                      ? "isn't there"
+          : !p->admin_up          ? "is down"
+          : topo_port_exterior(p) ? "isn't served by its host"
+                                  : "has no peer");
+}
+
 /* A route counts while its port can carry packets. */
 static bool usable(const struct topo_route *route, void *aux)
 {
@@ -12,9 +25,10 @@ static bool usable(const struct topo_route *route, void *aux)
         return true;
     add_tag(r, tag_object(route->port));
     p = peek_port(r, route->port);
-    if (!p || !p->admin_up)
-        return false;
-    return topo_port_exterior(p) ? p->active : p->peer != 0;
+    bool carries = p && p->admin_up && (topo_port_exterior(p) ? p->active : p->peer != 0);
+    if (unlikely(!carries && r->in->want_trail))
+        tell_unusable(r, route, p);
+    return carries;
 }
 
 /* Rendezvous hashing: every host that has the same routes picks the same one, both directions of a
