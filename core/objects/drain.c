@@ -177,12 +177,33 @@ static int drain_batch(struct objects *db, enum schema_type_id type, const struc
     return rc;
 }
 
+/* Rules go in their order: neighbours share a chunk, which is then written once for many. */
+static void rules_in_order(struct objects *db, const struct uuid *chain, struct id_list *rules)
+{
+    struct uuid *ids;
+    size_t n, kept = 0;
+
+    if (order_ids(db, chain, &ids, &n, NULL) || !n)
+        return; /* what the list doesn't know goes as it comes */
+    for (size_t i = 0; i < rules->n; i++)
+        if (rules->v[i].type != ST_RULE)
+            rules->v[kept++] = rules->v[i];
+    rules->n = kept;
+    for (size_t i = 0; i < n; i++) {
+        char text[UUID_STRLEN];
+        id_list_add(rules, ST_RULE, uuid_format(&ids[i], text));
+    }
+    free(ids);
+}
+
 int drain(struct objects *db, enum schema_type_id type, const struct uuid *id, struct error *e)
 {
     enum { BATCH = 200 };
     struct id_list cascade = {0}, others = {0};
     int rc = sort_referrers(db, type, id, &cascade, &others, e);
 
+    if (!rc && type == ST_CHAIN)
+        rules_in_order(db, id, &cascade);
     for (size_t i = 0; !rc && i < cascade.n; i += BATCH)
         rc = drain_batch(db, type, id, cascade.v + i, MIN((size_t)BATCH, cascade.n - i), true, e);
     for (size_t i = 0; !rc && i < others.n; i += BATCH)

@@ -134,8 +134,11 @@ static void test_rules_of_a_chain(void **state)
     assert_true(k.reads <= 16);
     assert_int_equal(objects_each(db, ST_RULE, &c, check_positions, &position, NULL), 0);
     assert_int_equal(position, RULES + (int)ARRAY_SIZE(places) - 1);
+    t = cost_now();
     del(ST_CHAIN, &c);
+    k = since(t);
     assert_int_equal(count(ST_RULE, NULL), 0);
+    assert_true(k.bytes < RULES * 2000ull); /* each chunk a few times, not once a rule */
 }
 
 static void vary_address(json_t *o, unsigned i)
