@@ -204,6 +204,10 @@ static inline void rig_close(struct rig *r)
         if (r->sock[i] >= 0)
             close(r->sock[i]);
     if (rig_kernel(r)) {
+        char far[60]; /* some tests make a third */
+
+        snprintf(far, sizeof far, "%s-f", r->vm_ns);
+        netns_del(far);
         netns_del(r->host_ns);
         netns_del(r->vm_ns);
     }

@@ -69,8 +69,7 @@ __noinline __u32 search(struct pkt *p)
     return 0;
 }
 
-static __always_inline struct fp_flow *lookup(const struct fp_shared *sh, struct pkt *p,
-                                              __u32 hash)
+static __always_inline struct fp_flow *lookup(const struct fp_shared *sh, struct pkt *p, __u32 hash)
 {
     __u32 zero = 0, found;
     struct hints *hints = bpf_map_lookup_elem(&mn_hints, &zero);

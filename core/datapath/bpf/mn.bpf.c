@@ -92,6 +92,21 @@ static __always_inline struct fp_port *bound_port(__u32 key, __u32 *port_no)
     return live_port(*port_no);
 }
 
+/* A merged packet popped by hand keeps marks of its tunnel, which a TCP receiver behind a veth
+ * never looks at, but a UDP one, a tap or a NIC would: those come through the device. */
+static __always_inline bool clean_when_popped(struct __sk_buff *skb, const struct fp_port *port,
+                                              __u32 l3, __be16 type)
+{
+    __u8 proto;
+
+    if (!skb->gso_size)
+        return true;
+    if (!(port->flags & FP_PORT_PEER) ||
+        bpf_skb_load_bytes(skb, l3 + (type == bpf_htons(ETH_P_IP) ? 9 : 6), &proto, 1) < 0)
+        return false;
+    return proto == IPPROTO_TCP;
+}
+
 SEC("tc")
 int mn_underlay(struct __sk_buff *skb)
 {
@@ -125,11 +140,12 @@ int mn_underlay(struct __sk_buff *skb)
 
     if (!port)
         return TC_ACT_SHOT;
-    if (skb->gso_size && !(port->flags & FP_PORT_PEER))
-        return TC_ACT_UNSPEC;
     __builtin_memcpy(inner, data + at + VXLAN_SIZE, ETH_HLEN);
 
     __be16 type = *(__be16 *)(inner + 12);
+
+    if (!clean_when_popped(skb, port, at + VXLAN_SIZE + ETH_HLEN, type))
+        return TC_ACT_UNSPEC;
     __u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
 
     if (type != skb->protocol)
