@@ -17,6 +17,7 @@ measure_first() {
     case " $LOCAL " in *" mn"*) make_setup mnflows || return ;; esac
     ovs_exact ports
     for r in $(seq "$ROUNDS"); do
+        sample wake machine "$r" "$G/rtt_bench" wake 100 3000
         for s in $(slow_paths); do
             on_one_core "$(daemon_of "$s")"
             first "$s" "$r" asleep 3000 100

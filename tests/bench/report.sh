@@ -4,7 +4,7 @@ declare -A TITLE=(
     [veth]='bare veth pair' [bridge]='Linux bridge' [nft]='Linux routing + 50 nftables rules'
     [ovs]='OVS user space' [mn1]='mn: bridge' [mn2]='mn: bridge-router-bridge' [mn10]='mn: 10 virtual hops'
     [routing]='plain routing, no tunnel' [vxlan]='kernel vxlan + bridge' [mnvx]='mn: routed, by VXLAN'
-    [mnflows]='mn: bridge-router-bridge')
+    [mnflows]='mn: bridge-router-bridge' [machine]='this machine')
 
 median() { sort -g | awk '{ a[NR] = $1 } END { if (NR) print NR % 2 ? a[(NR + 1) / 2] : (a[NR / 2] + a[NR / 2 + 1]) / 2 }'; }
 value() { awk -v m="$1" -v s="$2" '$1 == m && $2 == s { print $4 }' "$SAMPLES" | median; }
@@ -42,6 +42,7 @@ report() {
         cell 12 %.0f "$(value setups "$s")"
         echo
     done
+    line '(a sleeping thread woken on another core, no network)' "$(value wake machine)" us
     echo
     line 'Simulating a packet, bridge-router-bridge' "$(value sim mn)" ns
     line '... each in another of 600 networks' "$(value sim_cold mn)" ns

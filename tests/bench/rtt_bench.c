@@ -6,9 +6,13 @@
  *                             slow path is still awake); a new flow is a new source port.
  *                             Prints one way of the first packet p50 p90 p99, then of the next
  *                             packet p50, then the round trip of a first request and response p50
- */
+ *   rtt_bench wake  N US      no network: a thread asleep on core 1 is woken from core 0, p50; what
+ *                             the machine itself takes of a "first" after silence */
 #include "bench.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 
 static struct sockaddr_in there;
@@ -86,12 +90,54 @@ static void first(const char *ns, const char *ip, int b, size_t n, unsigned sile
            (double)percentile(laters, got, 50) / 1e3, (double)percentile(trips, got, 50) / 1e3);
 }
 
+static _Atomic uint64_t woken_ns;
+static int wake_fd;
+
+static void *sleeper(void *arg)
+{
+    uint64_t count;
+
+    (void)arg;
+    pin(1);
+    while (read(wake_fd, &count, sizeof count) == sizeof count)
+        woken_ns = now_ns();
+    return NULL;
+}
+
+static void wake(size_t n, unsigned silence_us)
+{
+    uint64_t *took = calloc(n, sizeof *took), one = 1;
+    pthread_t thread;
+
+    wake_fd = eventfd(0, EFD_CLOEXEC);
+    if (!took || wake_fd < 0 || pthread_create(&thread, NULL, sleeper, NULL) != 0)
+        die("wake");
+    for (size_t i = 0; i < n; i++) {
+        usleep(silence_us);
+        woken_ns = 0;
+        uint64_t start = now_ns();
+        if (write(wake_fd, &one, sizeof one) != sizeof one)
+            die("eventfd");
+        while (!woken_ns)
+            ;
+        took[i] = woken_ns - start;
+    }
+    printf("%.2f\n", (double)percentile(took, n, 50) / 1e3);
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 4 && strcmp(argv[1], "wake") == 0) {
+        pin(0);
+        wake(strtoul(argv[2], NULL, 10), (unsigned)strtoul(argv[3], NULL, 10));
+        return 0;
+    }
     bool is_first = argc == 8 && strcmp(argv[1], "first") == 0;
     if (!is_first && !(argc == 7 && strcmp(argv[1], "echo") == 0)) {
-        fprintf(stderr, "usage: %s echo|first FROM_NS FROM_IP TO_NS TO_IP N [SILENCE_US]\n",
-                argv[0]);
+        fprintf(stderr,
+                "usage: %s echo|first FROM_NS FROM_IP TO_NS TO_IP N [SILENCE_US]\n"
+                "       %s wake N SILENCE_US\n",
+                argv[0], argv[0]);
         return 2;
     }
     size_t n = strtoul(argv[6], NULL, 10);
