@@ -319,7 +319,7 @@ static void flood_of(struct world *w, unsigned n)
 {
     struct dev *b = bridge(w, "big");
     struct flow_key k = frame_key(MAC_A, "ff:ff:ff:ff:ff:ff");
-    char(*names)[12] = mem_array(n, sizeof *names);
+    char(*names)[16] = mem_array(n, sizeof *names);
 
     for (unsigned i = 0; i < n; i++) {
         snprintf(names[i], sizeof names[i], "vm%u", i);
