@@ -1,0 +1,191 @@
+/* Cost follows the change: store operations counted on a bridge of 5,000 ports and in tables of a
+ * hundred and of 60,000 entries; and what it takes from memory. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "topo_flaky.h"
+
+enum { N_PORTS = 5000, N_HOSTS = 50, PER_COMMIT = 100 };
+
+static long rss_kib(void)
+{
+    long pages = 0, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%ld %ld", &pages, &resident), 2);
+    fclose(f);
+    return resident * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+static void make_hosts(struct cloud *c, struct uuid hosts[N_HOSTS])
+{
+    struct uuid zone = make(c, ST_TUNNEL_ZONE, "{'name':'z','type':'vxlan'}");
+
+    for (int i = 0; i < N_HOSTS; i++) {
+        hosts[i] = make(c, ST_HOST, "{'name':'h%d'}", i);
+        make(c, ST_TUNNEL_ZONE_HOST, "{'tunnelZoneId':'%s','hostId':'%s','ipAddress':'192.0.2.%d'}",
+             text_of(&zone), text_of(&hosts[i]), i + 1);
+    }
+}
+
+static void make_ports(struct cloud *c, const struct uuid *bridge, const struct uuid *hosts)
+{
+    struct error e = {0};
+    char ifname[16];
+
+    for (int i = 0; i < N_PORTS; i += PER_COMMIT) {
+        struct objects_txn *t = objects_begin(c->db);
+        for (int j = i; j < i + PER_COMMIT; j++) {
+            struct uuid id;
+            snprintf(ifname, sizeof ifname, "tap%d", j);
+            json_t *attrs = json_pack("{s:s,s:s,s:s}", "bridgeId", text_of(bridge), "hostId",
+                                      text_of(&hosts[j % N_HOSTS]), "interfaceName", ifname);
+            assert_int_equal(objects_create(t, ST_PORT, attrs, &id, &e), 0);
+            json_decref(attrs);
+        }
+        if (objects_commit(t, &e))
+            fail_msg("%s", e.message);
+        objects_abort(t);
+    }
+}
+
+static void one_port_of_five_thousand(void **state)
+{
+    struct cloud c;
+    struct uuid hosts[N_HOSTS], r, rp;
+
+    cloud_open(&c);
+    make_hosts(&c, hosts);
+    struct uuid bridge = make(&c, ST_BRIDGE, "{'name':'big'}");
+    make_ports(&c, &bridge, hosts);
+    r = make(&c, ST_ROUTER, "{'name':'r'}");
+    rp = make(&c, ST_PORT, "{'routerId':'%s','portSubnet':['10.0.0.1/16']}", text_of(&r));
+    make(&c, ST_PORT, "{'bridgeId':'%s','peerId':'%s'}", text_of(&bridge), text_of(&rp));
+
+    struct flaky *store = flaky_open(&c);
+    long rss = rss_kib();
+    struct agent *a = agent_flaky(&c, store, "h");
+    topo_ref ref = load(a, TOPO_BRIDGE, &bridge);
+    const struct topo_bridge *b = topo_bridge(a->topo, ref);
+    assert_int_equal(b->n_exterior, N_PORTS);
+    assert_int_equal(b->n_links, 1);
+    assert_true(status_of(a).n_watches < N_HOSTS + 10);
+    print_message(
+        "5,000 ports: %zu KiB by count (%zu objects), %ld KiB resident, %" PRIu64 " nodes read\n",
+        status_of(a).memory / 1024, topo_memory(a->topo) / 1024, rss_kib() - rss, store->gets);
+    assert_true(status_of(a).memory < 4 * 1024 * 1024);
+
+    uint64_t gets = store->gets, lists = store->lists;
+    struct uuid p = make(&c, ST_PORT, "{'bridgeId':'%s','hostId':'%s','interfaceName':'new'}",
+                         text_of(&bridge), text_of(&hosts[0]));
+    settle(a);
+    assert_int_equal(topo_bridge(a->topo, ref)->n_exterior, N_PORTS + 1);
+    assert_int_equal(store->gets - gets, 3); /* the log, the port, its state */
+    assert_int_equal(store->lists - lists, 0);
+
+    gets = store->gets;
+    change(&c, ST_PORT, &rp, "{'portMac':'02:00:00:00:00:01'}");
+    settle(a);
+    assert_int_equal(mac_u64(&topo_bridge(a->topo, ref)->links[0].mac), 0x020000000001);
+    assert_int_equal(store->gets - gets, 3);
+
+    gets = store->gets;
+    destroy(&c, ST_PORT, &p);
+    settle(a);
+    assert_int_equal(topo_bridge(a->topo, ref)->n_exterior, N_PORTS);
+    assert_int_equal(store->gets - gets, 3);
+    agent_stop(a);
+    cloud_close(&c);
+    (void)state;
+}
+
+struct pair {
+    struct cloud c;
+    struct uuid bridge, port;
+    struct flaky *stores[2];
+    struct agent *writer, *reader;
+};
+
+static void learn(struct pair *p, unsigned from, unsigned to)
+{
+    for (unsigned i = from; i < to; i++) {
+        struct mac m = mac_n(i);
+        sync_learn_mac(p->writer->learner, p->c.now, ref_of(p->writer, &p->bridge), 0, &m,
+                       ref_of(p->writer, &p->port));
+        if (i % 1000 == 999)
+            settle(p->writer, p->reader);
+    }
+    settle(p->writer, p->reader);
+}
+
+struct cost {
+    uint64_t commits, gets, lists, bytes;
+};
+
+/* Of one more entry, on both sides. */
+static struct cost cost_of_one(struct pair *p, unsigned n)
+{
+    struct flaky *w = p->stores[0], *r = p->stores[1];
+    struct cost before = {w->commits, w->gets + r->gets, w->lists + r->lists, w->bytes + r->bytes};
+
+    learn(p, n, n + 1);
+    struct mac m = mac_n(n);
+    const struct topo_bridge *b = topo_bridge(p->reader->topo, ref_of(p->reader, &p->bridge));
+    assert_true(topo_mac_lookup(b->macs, 0, &m) != 0);
+    return (struct cost){w->commits - before.commits, w->gets + r->gets - before.gets,
+                         w->lists + r->lists - before.lists, w->bytes + r->bytes - before.bytes};
+}
+
+static void one_entry_of_sixty_thousand(void **state)
+{
+    struct pair p;
+
+    cloud_open(&p.c);
+    for (int i = 0; i < 2; i++)
+        p.stores[i] = flaky_open(&p.c);
+    p.writer = agent_flaky(&p.c, p.stores[0], "h1");
+    p.reader = agent_flaky(&p.c, p.stores[1], "h2");
+    p.bridge = make(&p.c, ST_BRIDGE, "{'name':'b'}");
+    p.port = make(&p.c, ST_PORT, "{'bridgeId':'%s'}", text_of(&p.bridge));
+    load(p.writer, TOPO_BRIDGE, &p.bridge);
+    load(p.reader, TOPO_BRIDGE, &p.bridge);
+
+    learn(&p, 0, 100);
+    struct cost small = cost_of_one(&p, 100);
+    learn(&p, 101, 60000);
+    struct cost large = cost_of_one(&p, 60000);
+    print_message("one entry more: at 100 %" PRIu64 " commits, %" PRIu64 " reads, %" PRIu64
+                  " bytes read; at 60,000 %" PRIu64 ", %" PRIu64 ", %" PRIu64 "; reader %zu KiB\n",
+                  small.commits, small.gets, small.bytes, large.commits, large.gets, large.bytes,
+                  status_of(p.reader).memory / 1024);
+    assert_int_equal(small.commits, 1);
+    assert_int_equal(large.commits, 1);
+    assert_int_equal(small.gets, 3); /* both the log, the reader the chunk */
+    assert_int_equal(large.gets, 3);
+    assert_int_equal(small.lists + large.lists, 0);
+    assert_true(large.bytes < 16 * 1024);
+
+    /* a whole table, read by one who comes later */
+    struct agent *late = agent_open(&p.c, &uuid_zero);
+    load(late, TOPO_BRIDGE, &p.bridge);
+    assert_int_equal(topo_mac_size(topo_bridge(late->topo, ref_of(late, &p.bridge))->macs), 60001);
+    agent_stop(late);
+    agent_stop(p.writer);
+    settle(p.reader);
+    assert_int_equal(topo_mac_size(topo_bridge(p.reader->topo, ref_of(p.reader, &p.bridge))->macs),
+                     0);
+    agent_stop(p.reader);
+    cloud_close(&p.c);
+    (void)state;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_port_of_five_thousand),
+        cmocka_unit_test(one_entry_of_sixty_thousand),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
