@@ -6,6 +6,7 @@
 #include "topo_util.h"
 
 #include <jansson.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "objects/objects.h"
@@ -14,7 +15,7 @@
 #include "topology/tables.h"
 
 struct cloud {
-    char url[64];
+    char url[128];
     struct store *store;
     struct objects *db;
     uint64_t now;
@@ -35,15 +36,24 @@ struct agent {
     bool connected;
 };
 
+static inline void cloud_open_at(struct cloud *c, const char *url)
+{
+    struct error e = {0};
+
+    *c = (struct cloud){.now = 1000 * NSEC_PER_SEC};
+    snprintf(c->url, sizeof c->url, "%s", url);
+    if (store_open(c->url, NULL, &c->store, &e))
+        fail_msg("%s", e.message);
+    c->db = objects_open(c->store);
+}
+
 static inline void cloud_open(struct cloud *c)
 {
     static unsigned n;
-    struct error e;
+    char url[64];
 
-    *c = (struct cloud){.now = 1000 * NSEC_PER_SEC};
-    snprintf(c->url, sizeof c->url, "memory:topo-%d-%u", (int)getpid(), n++);
-    assert_int_equal(store_open(c->url, NULL, &c->store, &e), 0);
-    c->db = objects_open(c->store);
+    snprintf(url, sizeof url, "memory:topo-%d-%u", (int)getpid(), n++);
+    cloud_open_at(c, url);
 }
 
 static inline void cloud_close(struct cloud *c)

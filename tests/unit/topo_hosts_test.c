@@ -1,6 +1,5 @@
 /* Hosts: registration, bindings, active ports, tunnel keys, zones, death and return, two lives of
  * one host. */
-#include <unistd.h>
 
 #include "topo_cloud.h"
 

@@ -1,5 +1,4 @@
 /* A store that goes away, loses events, fails now and then, or is written by others in between. */
-#include <unistd.h>
 
 #include "topo_flaky.h"
 

@@ -1,5 +1,4 @@
 /* Learned tables, shared by two agents through the store. */
-#include <unistd.h>
 
 #include "topo_cloud.h"
 

@@ -1,5 +1,4 @@
 /* The loader: what is loaded, kept current, announced, when it goes and when it can't be read. */
-#include <unistd.h>
 
 #include "topo_cloud.h"
 

@@ -1,0 +1,264 @@
+/* What the loader may find in the store: any bytes as an object of a kind it loads, as a device's
+ * change node, as a port's or host's state, as the log or a chunk of a learned table.
+ *
+ * The first byte chooses the node, the rest is its content; with the top bit set the rest is pairs
+ * of place and byte to be written over the good content.  Nothing may break, and when the node says
+ * again what it said before, the topology must be as it was. */
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "objects/objects.h"
+#include "topology/lpm.h"
+#include "topology/sync.h"
+#include "topology/tables.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* One loader lives through all inputs, so memory comes and goes across them: asked after each
+ * input, LeakSanitizer would only cost time.  The unit tests look for leaks. */
+int __lsan_is_turned_off(void);
+int __lsan_is_turned_off(void)
+{
+    return 1;
+}
+
+enum { N_NODES = 12 };
+
+static struct world {
+    struct store *store;
+    struct objects *db;
+    struct topo *topo;
+    struct sync *sync;
+    uint64_t now;
+    struct uuid bridge, router, vm, link, inside, route, host, zone, member, mac, addr;
+    struct node {
+        char path[STORE_PATH_MAX];
+        struct uuid device, id; /* whose log is to name it; zero: none */
+        enum schema_type_id device_type, type;
+        char *good;
+        size_t size;
+    } nodes[N_NODES];
+    size_t n;
+    char log[256];
+} w;
+
+static struct uuid make(enum schema_type_id type, json_t *attrs)
+{
+    struct objects_txn *t = objects_begin(w.db);
+    struct error e = {0};
+    struct uuid id;
+
+    objects_system(t);
+    if (objects_create(t, type, attrs, &id, &e) || objects_commit(t, &e))
+        abort();
+    objects_abort(t);
+    json_decref(attrs);
+    return id;
+}
+
+static const char *text(const struct uuid *id)
+{
+    static char bufs[4][UUID_STRLEN];
+    static unsigned n;
+
+    return uuid_format(id, bufs[n++ % 4]);
+}
+
+static void put(const char *path, const void *data, size_t size)
+{
+    const struct store_op op = {.type = STORE_PUT,
+                                .flags = STORE_PARENTS,
+                                .path = path,
+                                .data = data,
+                                .size = size,
+                                .version = STORE_ANY};
+
+    if (store_commit(w.store, &op, 1, NULL, NULL))
+        abort();
+}
+
+static struct node *node(const char *good)
+{
+    struct node *n = &w.nodes[w.n++];
+    struct store_value v;
+
+    if (good)
+        put(n->path, good, strlen(good));
+    if (store_get(w.store, n->path, &v, NULL))
+        abort();
+    n->good = v.data;
+    n->size = v.size;
+    return n;
+}
+
+static void object(enum schema_type_id type, const struct uuid *id, enum schema_type_id device_type,
+                   const struct uuid *device)
+{
+    objects_path(type, id, w.nodes[w.n].path);
+    struct node *n = node(NULL);
+    n->type = type;
+    n->id = *id;
+    n->device_type = device_type;
+    n->device = *device;
+}
+
+/* Tells the watchers of its device that the node has changed. */
+static void bump(const struct node *n)
+{
+    char path[STORE_PATH_MAX];
+    struct store_value v;
+
+    if (uuid_is_zero(&n->device))
+        return;
+    objects_change_path(n->device_type, &n->device, path);
+    if (store_get(w.store, path, &v, NULL))
+        abort();
+    json_t *entries = json_pack("[[s,s,s]]", schema_types[n->type].plural, text(&n->id), "u");
+    char *next = objects_change_bumped(v.data, v.size, entries);
+    put(path, next, strlen(next));
+    free(next);
+    json_decref(entries);
+    store_value_free(&v);
+}
+
+static void run(void)
+{
+    for (int i = 0; i < 4; i++)
+        sync_run(w.sync, w.now += 30 * NSEC_PER_SEC);
+}
+
+static void make_objects(void)
+{
+    w.host = make(ST_HOST, json_pack("{s:s}", "name", "h"));
+    w.zone = make(ST_TUNNEL_ZONE, json_pack("{s:s,s:s}", "name", "z", "type", "vxlan"));
+    w.member =
+        make(ST_TUNNEL_ZONE_HOST, json_pack("{s:s,s:s,s:s}", "tunnelZoneId", text(&w.zone),
+                                            "hostId", text(&w.host), "ipAddress", "192.0.2.1"));
+    w.bridge = make(ST_BRIDGE, json_pack("{s:s}", "name", "b"));
+    w.router = make(ST_ROUTER, json_pack("{s:s}", "name", "r"));
+    w.inside = make(ST_PORT, json_pack("{s:s,s:[s]}", "routerId", text(&w.router), "portSubnet",
+                                       "10.0.0.1/24"));
+    w.link = make(ST_PORT,
+                  json_pack("{s:s,s:s}", "bridgeId", text(&w.bridge), "peerId", text(&w.inside)));
+    w.vm = make(ST_PORT, json_pack("{s:s,s:s,s:s}", "bridgeId", text(&w.bridge), "hostId",
+                                   text(&w.host), "interfaceName", "t"));
+    w.route = make(ST_ROUTE, json_pack("{s:s,s:s,s:s,s:s,s:s}", "routerId", text(&w.router), "type",
+                                       "Normal", "srcNetworkAddr", "0.0.0.0/0", "dstNetworkAddr",
+                                       "10.0.0.0/24", "nextHopPort", text(&w.inside)));
+    w.mac = make(ST_MAC_PORT, json_pack("{s:s,s:s,s:s}", "bridgeId", text(&w.bridge), "macAddr",
+                                        "02:00:00:00:00:01", "portId", text(&w.vm)));
+    w.addr = make(ST_IP_MAC, json_pack("{s:s,s:s,s:s}", "bridgeId", text(&w.bridge), "ip",
+                                       "10.0.0.9", "mac", "02:00:00:00:00:01"));
+}
+
+static void make_nodes(void)
+{
+    char good[256];
+
+    object(ST_BRIDGE, &w.bridge, ST_BRIDGE, &w.bridge);
+    object(ST_ROUTER, &w.router, ST_ROUTER, &w.router);
+    object(ST_PORT, &w.vm, ST_BRIDGE, &w.bridge);
+    object(ST_PORT, &w.inside, ST_ROUTER, &w.router);
+    object(ST_ROUTE, &w.route, ST_ROUTER, &w.router);
+    object(ST_TUNNEL_ZONE_HOST, &w.member, ST_TUNNEL_ZONE, &w.zone);
+    object(ST_IP_MAC, &w.addr, ST_BRIDGE, &w.bridge);
+    objects_change_path(ST_BRIDGE, &w.bridge, w.nodes[w.n].path);
+    node(NULL);
+    objects_state_path(ST_HOST, &w.host, "alive", w.nodes[w.n].path);
+    node("{\"inc\":\"a1\"}");
+    objects_state_path(ST_PORT, &w.vm, "active", w.nodes[w.n].path);
+    snprintf(good, sizeof good, "{\"host\":\"%s\",\"key\":7,\"inc\":\"a1\"}", text(&w.host));
+    struct node *active = node(good);
+    active->type = ST_PORT;
+    active->id = w.vm;
+    active->device_type = ST_BRIDGE;
+    active->device = w.bridge;
+    objects_state_path(ST_BRIDGE, &w.bridge, "mac", w.nodes[w.n].path);
+    snprintf(good, sizeof good, "{\"rev\":1,\"log\":[[1,\"%s.a1.0\"]]}", text(&w.host));
+    node(good);
+    snprintf(w.log, sizeof w.log, "{\"rev\":2,\"log\":[[2,\"%s.a1.0\"]]}", text(&w.host));
+    objects_state_path(ST_BRIDGE, &w.bridge, "mac", w.nodes[w.n].path);
+    size_t size = strlen(w.nodes[w.n].path);
+    snprintf(w.nodes[w.n].path + size, STORE_PATH_MAX - size, "/%s.a1.0", text(&w.host));
+    snprintf(good, sizeof good, "[[0,\"02:00:00:00:00:05\",\"%s\",1]]", text(&w.vm));
+    node(good);
+}
+
+static void begin(void)
+{
+    const struct sync_options o = {.jitter_ns = 1};
+    const struct sync_callbacks cb = {0};
+    struct error e;
+
+    log_level = LOG_LVL_ERROR;
+    w.now = NSEC_PER_SEC;
+    if (store_open("memory:", NULL, &w.store, &e))
+        abort();
+    w.db = objects_open(w.store);
+    make_objects();
+    make_nodes();
+    w.topo = topo_new();
+    if (sync_open(w.store, w.topo, &o, &cb, &w.sync, &e))
+        abort();
+    sync_load(w.sync, TOPO_BRIDGE, &w.bridge);
+    sync_load(w.sync, TOPO_ROUTER, &w.router);
+    run();
+}
+
+/* All as it is when every node is good. */
+static void check(void)
+{
+    struct mac m = {{2, 0, 0, 0, 0, 5}};
+    const struct topo_bridge *b = topo_bridge(w.topo, topo_find(w.topo, &w.bridge));
+    const struct topo_router *r = topo_router(w.topo, topo_find(w.topo, &w.router));
+    const struct topo_port *p = topo_port(w.topo, topo_find(w.topo, &w.vm));
+    const struct topo_host *h = topo_host(w.topo, topo_find(w.topo, &w.host));
+
+    if (b->obj.missing || b->n_exterior != 1 || b->n_links != 1 || b->n_seeds != 2)
+        abort();
+    if (r->obj.missing || topo_lpm_size(r->routes) != 2)
+        abort();
+    if (p->obj.missing || !p->active || p->tunnel_key != 7 || !h->alive || h->n_zones != 1)
+        abort();
+    if (topo_mac_lookup(b->macs, 0, &m) != p->obj.self)
+        abort();
+}
+
+static void write_bad(const struct node *n, const uint8_t *data, size_t size, bool edit)
+{
+    char text[1024];
+
+    if (!edit) {
+        put(n->path, data, size);
+        return;
+    }
+    size_t kept = MIN(n->size, sizeof text);
+    memcpy(text, n->good, kept);
+    for (size_t i = 0; i + 1 < size; i += 2)
+        text[data[i] * kept / 256] = (char)data[i + 1];
+    put(n->path, text, kept);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (!w.store)
+        begin();
+    check();
+    if (!size)
+        return 0;
+    struct node *n = &w.nodes[(data[0] & 0x7f) % w.n];
+    write_bad(n, data + 1, size - 1, data[0] & 0x80);
+    bump(n);
+    if (n == &w.nodes[w.n - 1]) /* a chunk is read again when the log before it names it */
+        put(n[-1].path, w.log, strlen(w.log));
+    run();
+    put(n->path, n->good, n->size);
+    bump(n);
+    for (size_t i = 0; i < w.n; i++)
+        put(w.nodes[i].path, w.nodes[i].good, w.nodes[i].size);
+    run();
+    return 0;
+}
