@@ -31,8 +31,8 @@ static void expect_heard(const struct heard *h, size_t n, const char *who)
         int64_t now = rev_of(h[i].type, h[i].id);
         int64_t wanted = h[i].before + (strstr(who, h[i].name) ? 1 : 0);
         if (now != wanted)
-            fail_with("%s: revision %lld, expected %lld (%s)", h[i].name, (long long)now,
-                      (long long)wanted, who);
+            fail_msg("%s: revision %lld, expected %lld (%s)", h[i].name, (long long)now,
+                     (long long)wanted, who);
     }
 }
 

@@ -41,7 +41,7 @@ static void make_many(enum schema_type_id type, json_t *o, unsigned n, unsigned 
         }
         last = (struct error){0};
         if (objects_commit(t, &last))
-            fail_with("commit: %s", why());
+            fail_msg("commit: %s", why());
         objects_abort(t);
     }
     json_decref(o);

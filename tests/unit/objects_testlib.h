@@ -16,14 +16,6 @@
 #include "base/mem.h"
 #include "objects/objects.h"
 
-/* fail_msg() calls cmocka's print_error(), a name that core/cli has too. */
-#define fail_with(...)                                                                             \
-    do {                                                                                           \
-        fprintf(stderr, __VA_ARGS__);                                                              \
-        fputc('\n', stderr);                                                                       \
-        fail();                                                                                    \
-    } while (0)
-
 static struct store *the_store;
 static struct objects *db;
 static struct error last;
@@ -96,7 +88,7 @@ static inline json_t *vjson(const char *fmt, va_list ap)
             *p = '"';
     json_t *v = json_loads(text, 0, &je);
     if (!v)
-        fail_with("%s in %s", je.text, text);
+        fail_msg("%s in %s", je.text, text);
     free(text);
     return v;
 }
@@ -129,7 +121,7 @@ make_rc(int expected, enum schema_type_id type, const char *fmt, ...)
     int rc = objects_create1(db, type, v, &id, &last);
     json_decref(v);
     if (rc != expected)
-        fail_with("create %s: %d (%s), expected %d", schema_types[type].name, rc, why(), expected);
+        fail_msg("create %s: %d (%s), expected %d", schema_types[type].name, rc, why(), expected);
     return id;
 }
 #define make(type, ...) make_rc(0, type, __VA_ARGS__)
@@ -146,7 +138,7 @@ set_rc(int expected, enum schema_type_id type, const struct uuid *id, const char
     int rc = objects_update1(db, type, id, v, STORE_ANY, &last);
     json_decref(v);
     if (rc != expected)
-        fail_with("update %s: %d (%s), expected %d", schema_types[type].name, rc, why(), expected);
+        fail_msg("update %s: %d (%s), expected %d", schema_types[type].name, rc, why(), expected);
 }
 #define set(type, id, ...) set_rc(0, type, id, __VA_ARGS__)
 
@@ -155,7 +147,7 @@ static inline void del_rc(int expected, enum schema_type_id type, const struct u
     last = (struct error){0};
     int rc = objects_delete1(db, type, id, STORE_ANY, &last);
     if (rc != expected)
-        fail_with("delete %s: %d (%s), expected %d", schema_types[type].name, rc, why(), expected);
+        fail_msg("delete %s: %d (%s), expected %d", schema_types[type].name, rc, why(), expected);
 }
 #define del(type, id) del_rc(0, type, id)
 
@@ -166,7 +158,7 @@ static inline json_t *get(enum schema_type_id type, const struct uuid *id)
     last = (struct error){0};
     int rc = objects_get(db, type, id, &v, &last);
     if (rc)
-        fail_with("get %s: %d (%s)", schema_types[type].name, rc, why());
+        fail_msg("get %s: %d (%s)", schema_types[type].name, rc, why());
     return v;
 }
 
@@ -237,7 +229,7 @@ static inline size_t store_nodes(const char *path)
 #define assert_says(text)                                                                          \
     do {                                                                                           \
         if (!strstr(why(), text))                                                                  \
-            fail_with("\"%s\" doesn't say \"%s\"", why(), text);                                   \
+            fail_msg("\"%s\" doesn't say \"%s\"", why(), text);                                    \
     } while (0)
 
 #endif

@@ -7,7 +7,7 @@ static char *export_text(void)
 
     last = (struct error){0};
     if (objects_export(db, &doc, &last))
-        fail_with("export: %s", why());
+        fail_msg("export: %s", why());
     char *text = json_dumps(doc, JSON_SORT_KEYS | JSON_INDENT(1));
     json_decref(doc);
     return text;
@@ -85,7 +85,7 @@ static void test_round_trip(void **state)
     db_teardown(NULL);
     db_setup(NULL);
     if (import_text(first))
-        fail_with("import: %s", why());
+        fail_msg("import: %s", why());
     char *second = export_text();
     assert_string_equal(first, second);
     assert_int_equal(count(ST_ROUTE, NULL), routes); /* local ones were made again */

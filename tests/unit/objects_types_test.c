@@ -135,7 +135,7 @@ static struct uuid make_minimal(enum schema_type_id type)
     int rc = objects_create1(db, type, o, &id, &last);
     if (rc) {
         char *json = json_dumps(o, 0);
-        fail_with("%s %s: %s", schema_types[type].name, json, why());
+        fail_msg("%s %s: %s", schema_types[type].name, json, why());
     }
     json_decref(o);
     return id;
@@ -184,7 +184,7 @@ static void delete_all(void)
                 set(ST_ROUTER, &id, "{'loadBalancerId':null}");
             int rc = objects_delete1(db, type, &id, STORE_ANY, &last);
             if (rc && rc != -ENOENT && !(type == ST_PORT && rc == -EBUSY))
-                fail_with("delete %s: %s", schema_types[type].name, why());
+                fail_msg("delete %s: %s", schema_types[type].name, why());
         }
         json_decref(ids);
     }
@@ -199,7 +199,7 @@ static void test_minimal(void **state)
         json_t *v = get(type, &id);
         for (const struct schema_attr *a = schema_types[i].attrs; a->name; a++)
             if (a->def && !json_object_get(v, a->json))
-                fail_with("%s.%s has no default", schema_types[i].name, a->json);
+                fail_msg("%s.%s has no default", schema_types[i].name, a->json);
         json_decref(v);
         assert_true(count(type, NULL) >= 1);
         const struct schema_attr *parent =
@@ -229,7 +229,7 @@ static void set_attr(enum schema_type_id type, const struct uuid *id, const stru
     last = (struct error){0};
     int rc = objects_update1(db, type, id, patch, STORE_ANY, &last);
     if (rc && !last.message[0])
-        fail_with("%s.%s: refused without a word", schema_types[type].name, a->json);
+        fail_msg("%s.%s: refused without a word", schema_types[type].name, a->json);
     if (!rc) {
         const char *now = field(type, id, a->json);
         shown = json_is_string(v) ? mem_strdup(json_string_value(v))
@@ -237,17 +237,17 @@ static void set_attr(enum schema_type_id type, const struct uuid *id, const stru
         if (a->value != SV_OBJECT && a->value != SV_NAT &&
             !(json_is_integer(v) && !json_integer_value(v))) {
             if (!now)
-                fail_with("%s.%s is not there", schema_types[type].name, a->json);
+                fail_msg("%s.%s is not there", schema_types[type].name, a->json);
             assert_string_equal(now, shown);
         }
         free(shown);
         json_object_set_new(patch, a->json, json_null());
         rc = objects_update1(db, type, id, patch, STORE_ANY, &last);
         if (rc && !(a->flags & SA_REQUIRED))
-            fail_with("clear %s.%s: %s", schema_types[type].name, a->json, why());
+            fail_msg("clear %s.%s: %s", schema_types[type].name, a->json, why());
         if (!rc && !a->def && !(a->flags & SA_ORDER) && field(type, id, a->json) &&
             !schema_types[type].fill)
-            fail_with("%s.%s is still there", schema_types[type].name, a->json);
+            fail_msg("%s.%s is still there", schema_types[type].name, a->json);
         ++*accepted;
     }
     json_decref(patch);
@@ -286,7 +286,7 @@ static void test_read_only(void **state)
             last = (struct error){0};
             int rc = objects_update1(db, type, &id, patch, STORE_ANY, &last);
             if (rc != -EINVAL && !(rc == 0 && json_is_integer(json_object_get(patch, a->json))))
-                fail_with("%s.%s: %d %s", schema_types[i].name, a->json, rc, why());
+                fail_msg("%s.%s: %d %s", schema_types[i].name, a->json, rc, why());
             if (rc)
                 assert_string_equal(last.field, a->name);
             json_decref(patch);

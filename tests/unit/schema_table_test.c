@@ -11,45 +11,37 @@
 #include "base/mem.h"
 #include "schema/schema.h"
 
-/* fail_msg() calls cmocka's print_error(), a name that core/cli has too. */
-#define fail_with(...)                                                                             \
-    do {                                                                                           \
-        fprintf(stderr, __VA_ARGS__);                                                              \
-        fputc('\n', stderr);                                                                       \
-        fail();                                                                                    \
-    } while (0)
-
 static void check_row(const struct schema_type *t, const struct schema_attr *rows,
                       const struct schema_attr *a)
 {
     for (const struct schema_attr *b = rows; b < a; b++)
         if (!strcmp(a->json, b->json) ||
             (a->invert_json && b->invert_json && !strcmp(a->invert_json, b->invert_json)))
-            fail_with("%s: %s is there twice", t->name, a->json);
+            fail_msg("%s: %s is there twice", t->name, a->json);
     if (!a->help || !a->help[0])
-        fail_with("%s.%s has no help", t->name, a->json);
+        fail_msg("%s.%s has no help", t->name, a->json);
     if (a->value == SV_ENUM && !a->words)
-        fail_with("%s.%s has no words", t->name, a->json);
+        fail_msg("%s.%s has no words", t->name, a->json);
     if ((a->value == SV_OBJECT || a->value == SV_NAT) != !!a->sub)
-        fail_with("%s.%s: sub", t->name, a->json);
+        fail_msg("%s.%s: sub", t->name, a->json);
     if ((a->value == SV_INT || a->value == SV_RANGE) && a->max <= 0)
-        fail_with("%s.%s has no upper bound", t->name, a->json);
+        fail_msg("%s.%s has no upper bound", t->name, a->json);
     if (a->value == SV_REF && a->ref >= ST_NONE)
-        fail_with("%s.%s refers to nothing", t->name, a->json);
+        fail_msg("%s.%s refers to nothing", t->name, a->json);
     if (!!(a->flags & SA_INVERT) != !!a->invert_json)
-        fail_with("%s.%s: inversion", t->name, a->json);
+        fail_msg("%s.%s: inversion", t->name, a->json);
     if ((a->flags & SA_STATE) && !(a->flags & SA_READONLY))
-        fail_with("%s.%s: state is written by agents only", t->name, a->json);
+        fail_msg("%s.%s: state is written by agents only", t->name, a->json);
     if (a->peer_json) {
         const struct schema_attr *peer =
             schema_attr_by_json(schema_types[a->ref].attrs, a->peer_json);
         if (!peer || peer->ref != t->id || strcmp(peer->peer_json, a->json))
-            fail_with("%s.%s has no counterpart", t->name, a->json);
+            fail_msg("%s.%s has no counterpart", t->name, a->json);
     }
     if (a->def) {
         json_t *v = json_loads(a->def, JSON_DECODE_ANY, NULL);
         if (!v)
-            fail_with("%s.%s: default is not JSON", t->name, a->json);
+            fail_msg("%s.%s: default is not JSON", t->name, a->json);
         json_decref(v);
     }
 }
@@ -69,7 +61,7 @@ static void check_names(const struct schema_type *t, const char *list)
 
     for (char *s = strtok_r(copy, ",;", &save); s; s = strtok_r(NULL, ",;", &save))
         if (!schema_attr_by_json(t->attrs, s))
-            fail_with("%s has no %s", t->name, s);
+            fail_msg("%s has no %s", t->name, s);
     free(copy);
 }
 
@@ -184,7 +176,7 @@ static void test_reference_page(void **state)
     size_t size = fread(text, 1, strlen(page) + 1, f);
     fclose(f);
     if (size != strlen(page) || strcmp(text, page))
-        fail_with("%s is not up to date: run this test with MN_REGENERATE=1", path);
+        fail_msg("%s is not up to date: run this test with MN_REGENERATE=1", path);
     free(text);
     free(page);
 }
