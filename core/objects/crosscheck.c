@@ -54,14 +54,34 @@ static int check_link(struct plan *p, const struct object *o)
     return 0;
 }
 
+/* The body of what 'key' refers to, as it is or, if this plan deletes it, as it was; or null.  A
+ * key that is given up must come out the same as when it was taken. */
+static int follow_body(struct plan *p, const json_t *obj, const char *key, enum schema_type_id type,
+                       const json_t **body)
+{
+    struct object_key k = {.type = type};
+    struct object *o;
+
+    *body = NULL;
+    if (!json_uuid(obj, key, &k.id))
+        return 0;
+    int rc = plan_load(p, type, &k.id, &o);
+    if (rc && rc != -ENOENT)
+        return rc;
+    HASH_FIND(hh, p->objects, &k, sizeof k, o);
+    if (o)
+        *body = o->after ? o->after : o->before;
+    return 0;
+}
+
 /* An untagged bridge has at most one VLAN-aware bridge above it. */
 static int vlan_uplink_key(struct plan *p, const json_t *port, char **key)
 {
-    struct object *peer;
-    int rc = follow(p, port, "peerId", ST_PORT, &peer);
+    const json_t *peer;
+    int rc = follow_body(p, port, "peerId", ST_PORT, &peer);
 
-    if (!rc && peer && str(port, "bridgeId") && !has_vlan(port) && peer->after &&
-        str(peer->after, "bridgeId") && has_vlan(peer->after))
+    if (!rc && peer && str(port, "bridgeId") && !has_vlan(port) && str(peer, "bridgeId") &&
+        has_vlan(peer))
         *key = mem_printf("bridgeId,peerId=%s", str(port, "bridgeId"));
     return rc;
 }
@@ -130,19 +150,10 @@ static int check_zone_type(struct plan *p, const struct object *o)
 /* A host is in one overlay zone at most; zones of VTEPs come beside it. */
 static int overlay_key(struct plan *p, const json_t *member, char **key)
 {
-    struct object *zone;
-    struct uuid id;
+    const json_t *zone;
+    int rc = follow_body(p, member, "tunnelZoneId", ST_TUNNEL_ZONE, &zone);
 
-    if (!json_uuid(member, "tunnelZoneId", &id))
-        return 0;
-    int rc = plan_load(p, ST_TUNNEL_ZONE, &id, &zone);
-    if (rc == -ENOENT) { /* deleted with it */
-        struct object_key k = {.type = ST_TUNNEL_ZONE, .id = id};
-        HASH_FIND(hh, p->objects, &k, sizeof k, zone);
-        rc = 0;
-    }
-    const json_t *body = rc || !zone ? NULL : zone->after ? zone->after : zone->before;
-    if (body && !same(str(body, "type"), "vtep"))
+    if (!rc && zone && !same(str(zone, "type"), "vtep"))
         *key = mem_printf("hostId=%s", str(member, "hostId"));
     return rc;
 }

@@ -98,6 +98,14 @@ static void test_links(void **state)
     struct uuid q = bridge_port(&b2, 0);
     set_rc(-EBUSY, ST_PORT, &q, "{'peerId':'%s'}", u(&d));
     assert_says("both are of the same device");
+    /* The place above the bridge is free again however the link ended. */
+    del(ST_PORT, &e);
+    struct uuid e2 = bridge_port(&b3, 7);
+    set(ST_PORT, &a, "{'peerId':'%s'}", u(&e2));
+    del(ST_BRIDGE, &b3);
+    set(ST_PORT, &a2, "{'peerId':'%s'}", u(&d));
+    del(ST_PORT, &a2);
+    set(ST_PORT, &a, "{'peerId':'%s'}", u(&d));
     make_rc(-EEXIST, ST_PORT, "{'bridgeId':'%s','vlanId':7}", u(&b2));
     assert_says("field device: another port already has the same device and vlan");
 }
