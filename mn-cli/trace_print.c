@@ -172,16 +172,12 @@ static void print_end(struct print *p, const struct trace *t)
     }
 }
 
-/* A step that ends a way names what decided, unless that is the device at its left. */
 static void print_step(struct print *p, const struct trace *t, const struct sim_step *s)
 {
-    bool named = s->reason > SIM_CONSUMED && !uuid_equal(&s->object, topo_id(t->topo, s->device));
-    char device[96], by[320];
+    char device[96];
 
-    print_line(p, "%*s%-24s %s%s%s", 2 + 2 * s->depth, "",
-               s->device ? name_of(t->topo, s->device, device, sizeof device) : "", s->text,
-               named ? ", " : "",
-               named ? decider(t, s->object_kind, &s->object, by, sizeof by) : "");
+    print_line(p, "%*s%-24s %s", 2 + 2 * s->depth, "",
+               s->device ? name_of(t->topo, s->device, device, sizeof device) : "", s->text);
 }
 
 static void print_text(struct print *p, const struct trace *t)

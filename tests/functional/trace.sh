@@ -84,6 +84,7 @@ enters at port a
   bridge left              destination MAC is that of port r1
   router edge              enters router edge by port r1
   router edge              route 10.0.2.0/24 through port r2, weight 0
+  router edge              next hop 10.0.2.1 is at 02:00:00:00:00:0b
   bridge right             enters bridge right by port right-up
   bridge right             destination MAC is behind port b
   bridge right             leaves by port b
@@ -97,6 +98,7 @@ enters at port a
   bridge left              destination MAC is that of port r1
   router edge              enters router edge by port r1
   router edge              route fd02::/64 through port r2, weight 0
+  router edge              next hop fd02::1 is at 02:00:00:00:00:0b
   bridge right             enters bridge right by port right-up
   bridge right             destination MAC is behind port b
   bridge right             leaves by port b
@@ -131,6 +133,7 @@ enters at port a
   bridge left              destination MAC is that of port r1
   router edge              enters router edge by port r1
   router edge              route 10.0.2.0/24 through port r2, weight 0
+  router edge              asks for the MAC of 10.0.2.9
     bridge right             enters bridge right by port right-up
     bridge right             floods
       bridge right             leaves by port b
@@ -146,6 +149,7 @@ enters at port a
   bridge left              destination MAC is that of port r1
   router edge              enters router edge by port r1
   router edge              route fd02::/64 through port r2, weight 0
+  router edge              asks for the MAC of fd02::9
     bridge right             enters bridge right by port right-up
     bridge right             floods
       bridge right             leaves by port b
@@ -161,6 +165,7 @@ enters at port a
   bridge left              destination MAC is that of port r1
   router edge              enters router edge by port r1
   router edge              route 8.0.0.0/8 via 192.0.2.1 through port uplink, weight 5
+  router edge              asks for the MAC of 192.0.2.1
     router edge              leaves by port uplink
   router edge              waits for the neighbour's answer
 asked by port uplink: arp who-has 192.0.2.1 tell 192.0.2.2 from 02:00:00:00:03:fe to ff:ff:ff:ff:ff:ff
@@ -178,6 +183,7 @@ enters at port a
   router edge              enters router edge by port r1
   router edge              route 10.0.2.254/32 local
     router edge              route 10.0.1.0/24 through port r1, weight 0
+    router edge              next hop 10.0.1.1 is at 02:00:00:00:00:0a
     bridge left              enters bridge left by port left-up
     bridge left              destination MAC is behind port a
     bridge left              leaves by port a
@@ -194,6 +200,7 @@ enters at port a
   router edge              enters router edge by port r1
   router edge              route fd01::fe/128 local
     router edge              route fd01::/64 through port r1, weight 0
+    router edge              next hop fd01::1 is at 02:00:00:00:00:0a
     bridge left              enters bridge left by port left-up
     bridge left              destination MAC is behind port a
     bridge left              leaves by port a
@@ -206,6 +213,7 @@ $ a arp who-has 10.0.1.254 tell 10.0.1.1
 arp who-has 10.0.1.254 tell 10.0.1.1 from 02:00:00:00:00:0a to ff:ff:ff:ff:ff:ff
 enters at port a
   bridge left              enters bridge left by port a
+  bridge left              answers: 10.0.1.254 is at 02:00:00:00:01:fe
     bridge left              leaves by port a
   bridge left              answered by the bridge
 sent by port a: arp 10.0.1.254 is-at 02:00:00:00:01:fe tell 10.0.1.1 from 02:00:00:00:01:fe to 02:00:00:00:00:0a
@@ -216,6 +224,7 @@ $ a nd who-has fd01::fe tell fd01::1
 nd who-has fd01::fe tell fd01::1 from 02:00:00:00:00:0a to 33:33:ff:00:00:fe ttl 255
 enters at port a
   bridge left              enters bridge left by port a
+  bridge left              answers: fd01::fe is at 02:00:00:00:01:fe
     bridge left              leaves by port a
   bridge left              answered by the bridge
 sent by port a: nd fd01::fe is-at 02:00:00:00:01:fe tell fd01::1 from 02:00:00:00:01:fe to 02:00:00:00:00:0a ttl 255
@@ -235,7 +244,7 @@ enters at port a
     bridge left              enters bridge left by port left-up
     bridge left              destination MAC is behind port a
     bridge left              leaves by port a
-  router edge              dropped: no-route
+  router edge              dropped by router edge: no-route
 sent by port r1: icmp unreachable code 0 10.0.1.254 > 10.0.1.1 from 02:00:00:00:01:fe to 02:00:00:00:00:0a ttl 64
   out of port a, interface tap-a of host compute-1
 dropped: no-route, router edge
@@ -250,7 +259,7 @@ enters at port a
     bridge left              enters bridge left by port left-up
     bridge left              destination MAC is behind port a
     bridge left              leaves by port a
-  router edge              dropped: no-route
+  router edge              dropped by router edge: no-route
 sent by port r1: icmp unreachable code 0 fd01::fe > fd01::1 from 02:00:00:00:01:fe to 02:00:00:00:00:0a ttl 64
   out of port a, interface tap-a of host compute-1
 dropped: no-route, router edge
@@ -262,7 +271,7 @@ enters at port a
   bridge left              destination MAC is that of port r1
   router edge              enters router edge by port r1
   router edge              route 10.9.0.0/16 blackhole
-  router edge              dropped: blackhole-route, route 10.9.0.0/16 blackhole of router edge (<uuid>)
+  router edge              dropped by this route: blackhole-route
 dropped: blackhole-route, route 10.9.0.0/16 blackhole of router edge (<uuid>)
 = 10
 $ a udp '[fd01::1]:1' '[fd09::1]:2'
@@ -272,7 +281,7 @@ enters at port a
   bridge left              destination MAC is that of port r1
   router edge              enters router edge by port r1
   router edge              route fd09::/16 blackhole
-  router edge              dropped: blackhole-route, route fd09::/16 blackhole of router edge (<uuid>)
+  router edge              dropped by this route: blackhole-route
 dropped: blackhole-route, route fd09::/16 blackhole of router edge (<uuid>)
 = 10
 $ a udp 10.0.1.1:1 10.8.0.1:2
@@ -286,7 +295,7 @@ enters at port a
     bridge left              enters bridge left by port left-up
     bridge left              destination MAC is behind port a
     bridge left              leaves by port a
-  router edge              dropped: reject-route, route 10.8.0.0/16 reject of router edge (<uuid>)
+  router edge              dropped by this route: reject-route
 sent by port r1: icmp unreachable code 13 10.0.1.254 > 10.0.1.1 from 02:00:00:00:01:fe to 02:00:00:00:00:0a ttl 64
   out of port a, interface tap-a of host compute-1
 dropped: reject-route, route 10.8.0.0/16 reject of router edge (<uuid>)
@@ -302,7 +311,7 @@ enters at port a
     bridge left              enters bridge left by port left-up
     bridge left              destination MAC is behind port a
     bridge left              leaves by port a
-  router edge              dropped: reject-route, route fd08::/16 reject of router edge (<uuid>)
+  router edge              dropped by this route: reject-route
 sent by port r1: icmp unreachable code 6 fd01::fe > fd01::1 from 02:00:00:00:01:fe to 02:00:00:00:00:0a ttl 64
   out of port a, interface tap-a of host compute-1
 dropped: reject-route, route fd08::/16 reject of router edge (<uuid>)
@@ -318,7 +327,7 @@ enters at port a
     bridge left              enters bridge left by port left-up
     bridge left              destination MAC is behind port a
     bridge left              leaves by port a
-  router edge              dropped: ttl-exceeded
+  router edge              dropped by router edge: ttl-exceeded
 sent by port r1: icmp time-exceeded code 0 10.0.1.254 > 10.0.1.1 from 02:00:00:00:01:fe to 02:00:00:00:00:0a ttl 64
   out of port a, interface tap-a of host compute-1
 dropped: ttl-exceeded, router edge
@@ -334,7 +343,7 @@ enters at port a
     bridge left              enters bridge left by port left-up
     bridge left              destination MAC is behind port a
     bridge left              leaves by port a
-  router edge              dropped: ttl-exceeded
+  router edge              dropped by router edge: ttl-exceeded
 sent by port r1: icmp time-exceeded code 0 fd01::fe > fd01::1 from 02:00:00:00:01:fe to 02:00:00:00:00:0a ttl 64
   out of port a, interface tap-a of host compute-1
 dropped: ttl-exceeded, router edge
@@ -343,7 +352,7 @@ $ uplink udp 8.8.8.8:1 10.0.2.1:2 vlan 7
 udp 8.8.8.8:1 > 10.0.2.1:2 from 02:00:00:00:00:01 to 02:00:00:00:03:fe vlan 7 ttl 64
 enters at port uplink
   router edge              enters router edge by port uplink
-  router edge              dropped: vlan-tagged-at-router
+  router edge              dropped by router edge: vlan-tagged-at-router
 dropped: vlan-tagged-at-router, router edge
 = 10
 WANTED
@@ -354,7 +363,7 @@ udp 10.0.1.1:1 > 10.0.1.7:2 from 02:00:00:00:00:0a to 02:00:00:00:00:0d ttl 64
 enters at port a
   bridge left              enters bridge left by port a
   bridge left              destination MAC is behind port down
-  bridge left              dropped: port-admin-down, port down
+  bridge left              dropped by port down: port-admin-down
 dropped: port-admin-down, port down
 = 10
 $ a udp 10.0.1.1:1 10.0.1.7:2 to 02:00:00:00:00:1e
@@ -362,7 +371,7 @@ udp 10.0.1.1:1 > 10.0.1.7:2 from 02:00:00:00:00:0a to 02:00:00:00:00:1e ttl 64
 enters at port a
   bridge left              enters bridge left by port a
   bridge left              destination MAC is behind port lone
-  bridge left              dropped: port-unplugged, port lone
+  bridge left              dropped by port lone: port-unplugged
 dropped: port-unplugged, port lone
 = 10
 $ a udp '[fd01::1]:1' '[fd01::7]:2' to 02:00:00:00:00:0d
@@ -370,14 +379,14 @@ udp [fd01::1]:1 > [fd01::7]:2 from 02:00:00:00:00:0a to 02:00:00:00:00:0d ttl 64
 enters at port a
   bridge left              enters bridge left by port a
   bridge left              destination MAC is behind port down
-  bridge left              dropped: port-admin-down, port down
+  bridge left              dropped by port down: port-admin-down
 dropped: port-admin-down, port down
 = 10
 $ down udp 10.0.1.7:1 10.0.1.1:2
 udp 10.0.1.7:1 > 10.0.1.1:2 from 02:00:00:00:00:01 to 02:00:00:00:00:0a ttl 64
 enters at port down
   bridge left              enters bridge left by port down
-  bridge left              dropped: port-admin-down, port down
+  bridge left              dropped by port down: port-admin-down
 dropped: port-admin-down, port down
 = 10
 WANTED
@@ -418,8 +427,8 @@ enters at port a
   router edge              tells the sender: ICMP type 3 code 0
     bridge left              enters bridge left by port left-up
     bridge left              destination MAC is behind port a
-    bridge left              dropped: port-not-active, port a
-  router edge              dropped: no-route
+    bridge left              dropped by port a: port-not-active
+  router edge              dropped by router edge: no-route
 dropped: no-route, router edge
 = 10
 $ a udp 10.0.1.1:1 10.0.2.1:2
@@ -429,9 +438,10 @@ enters at port a
   bridge left              destination MAC is that of port r1
   router edge              enters router edge by port r1
   router edge              route 10.0.2.0/24 through port r2, weight 0
+  router edge              next hop 10.0.2.1 is at 02:00:00:00:00:0b
   bridge right             enters bridge right by port right-up
   bridge right             destination MAC is behind port b
-  bridge right             dropped: port-not-active, port b
+  bridge right             dropped by port b: port-not-active
 dropped: port-not-active, port b
 = 10
 WANTED
