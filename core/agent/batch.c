@@ -28,12 +28,11 @@ void flow_batch_free(struct flow_batch *b)
     free(b->execs);
 }
 
-static void flush_dels(struct flow_batch *b)
+static void remove_all(struct flow_batch *b)
 {
-    struct dp_flow_stats stats[BATCH_FLOWS] = {0};
+    struct dp_flow_stats stats[BATCH_FLOWS];
 
-    if (!b->n_dels)
-        return;
+    memset(stats, 0, b->n_dels * sizeof *stats);
     dp_flow_del(b->dp, b->queue, b->dels, b->n_dels, stats);
     for (size_t i = 0; i < b->n_dels; i++) {
         uint32_t drop = b->del_drops[i].drop, n = (uint32_t)stats[i].packets;
@@ -43,6 +42,12 @@ static void flush_dels(struct flow_batch *b)
     }
     b->counters->flows_removed += b->n_dels;
     b->n_dels = 0;
+}
+
+static void flush_dels(struct flow_batch *b)
+{
+    if (b->n_dels) /* seldom: spare the stack */
+        remove_all(b);
 }
 
 /* The datapath's table is fuller than ours knows: make room there for the next ones. */
@@ -68,9 +73,9 @@ static void refused(struct flow_batch *b, uint32_t id, int rc)
     log_limited(LOG_LVL_WARN, "agent", "datapath refused a flow code=%d", rc);
 }
 
-static void flush_puts(struct flow_batch *b)
+static void install_all(struct flow_batch *b)
 {
-    int rcs[BATCH_FLOWS] = {0};
+    int rcs[BATCH_FLOWS];
     size_t n = 0;
     bool full = false;
 
@@ -81,6 +86,7 @@ static void flush_puts(struct flow_batch *b)
         b->puts[n++] = b->puts[i];
     }
     b->n_puts = 0;
+    memset(rcs, 0, n * sizeof *rcs);
     if (!n || !dp_flow_put(b->dp, b->queue, b->puts, n, rcs))
         return;
     for (size_t i = 0; i < n; i++) {
@@ -91,6 +97,12 @@ static void flush_puts(struct flow_batch *b)
     if (full)
         relieve(b);
     flush_dels(b);
+}
+
+static void flush_puts(struct flow_batch *b)
+{
+    if (b->n_puts)
+        install_all(b);
 }
 
 void flow_batch_flush_flows(struct flow_batch *b)

@@ -52,7 +52,8 @@ struct sync;
 /* Zero means the default, in brackets. */
 struct sync_options {
     struct uuid host;         /* this host; zero: a mere reader (trace), which writes nothing */
-    uint64_t flush_ns;        /* learned entries are gathered this long [20 ms] */
+    uint64_t flush_ns;        /* learned entries are gathered at least so long [20 ms] between
+                               * two commits for one device */
     uint64_t mac_idle_ns;     /* a MAC learned here and not seen so long is withdrawn [120 s] */
     uint64_t neigh_stale_ns;  /* [60 s] */
     uint64_t neigh_expire_ns; /* [90 s] */

@@ -391,7 +391,7 @@ struct table {
     uint32_t n_own;     /* claims in own chunks */
     struct chunk *open; /* own, where the next claim goes */
     bool due;           /* an own chunk is */
-    uint64_t flush_at;
+    uint64_t flush_at, flushed_at;
     unsigned conflicts;           /* in a row */
     VEC(struct table_seed) seeds; /* sorted by key */
     /* The published tables; the device's published object owns them. */

@@ -31,8 +31,8 @@ static void chunk_due(struct sync *s, struct table *t, struct chunk *c)
 {
     c->due = true;
     if (!t->due) {
-        t->due = true;
-        t->flush_at = s->now + s->opt.flush_ns;
+        t->due = true; /* the first of a burst at once: somebody's first packet waits for it */
+        t->flush_at = MAX(s->now, t->flushed_at + s->opt.flush_ns);
     }
     sync_wants_run(s, t->flush_at);
 }
@@ -318,6 +318,7 @@ static int flush(struct sync *s, struct table *t)
     int failed = -1, rc = 0;
     unsigned n = prepare(s, t, co);
 
+    t->flushed_at = s->now;
     if (n) {
         s->st.writes++;
         rc = store_commit(s->store, co->ops, co->n, &failed, NULL);
