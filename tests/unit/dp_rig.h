@@ -343,7 +343,8 @@ static inline void rig_expect(struct rig *r, unsigned i, const struct frame *f)
 
 static inline struct flow_out rig_out(const struct rig *r, unsigned i)
 {
-    return (struct flow_out){.kind = FLOW_OUT_PORT, .port = r->port[i]};
+    return (struct flow_out){.kind = FLOW_OUT_PORT,
+                             .port = __atomic_load_n(&r->port[i], __ATOMIC_RELAXED)};
 }
 
 static inline void rig_expect_nothing(struct rig *r, unsigned i)
