@@ -326,7 +326,7 @@ static void publish(struct bindings *bs, const struct tag_change *changed, size_
         if (b->state == SERVED)
             entries[n++] = (struct portmap_entry){.port = b->port, .port_no = b->port_no};
     struct portmap *old = a->ports;
-    rcu_assign_pointer(a->ports, portmap_new(entries, n));
+    __atomic_store_n(&a->ports, portmap_new(entries, n), __ATOMIC_RELEASE);
     portmap_free_later(old);
     free(entries);
     agent_announce(a, changed, n_changed);

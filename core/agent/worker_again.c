@@ -107,12 +107,11 @@ static void defer(struct worker *w, uint32_t id, const struct sim_result *r)
 static bool simulate_key(struct worker *w, uint32_t id, struct flow_key *key, struct flow_key *mask,
                          struct sim_result *r)
 {
-    struct sim_input in = {
-        .topo = w->host->topo, .now_ns = w->now};
+    struct sim_input in = {.topo = w->host->topo, .now_ns = w->now};
     uint8_t *frame = arena_alloc(&w->batch.arena, AGAIN_FRAME);
 
     ft_key(w->ft, id, key, mask);
-    in.port = portmap_port(rcu_dereference(*w->host->ports), key->in_port);
+    in.port = portmap_port(worker_ports(w), key->in_port);
     if (!in.port || !key_decides(key, mask))
         return false;
     key->ip_ttl = AGAIN_TTL;

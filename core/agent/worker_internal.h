@@ -42,6 +42,12 @@ struct worker {
     struct outcome outcomes[WORKER_UPCALLS];
 };
 
+/* Valid until the next quiescent state. */
+static inline const struct portmap *worker_ports(const struct worker *w)
+{
+    return __atomic_load_n(w->host->ports, __ATOMIC_ACQUIRE);
+}
+
 /* What a simulation means for the datapath. */
 struct judgement {
     struct translation t;

@@ -35,8 +35,8 @@ static void send_emit(struct worker *w, const struct sim_emit *e)
 {
     struct translation t;
 
-    translate(w->host->topo, rcu_dereference(*w->host->ports), w->host->local_host, &e->key,
-              e->outs, e->n_outs, &w->batch.arena, &t);
+    translate(w->host->topo, worker_ports(w), w->host->local_host, &e->key, e->outs, e->n_outs,
+              &w->batch.arena, &t);
     w->counters.copies_lost += t.n_lost;
     if (t.n_outs)
         flow_batch_send(&w->batch, &(struct dp_exec){.packet = e->packet,

@@ -38,8 +38,8 @@ void worker_judge(struct worker *w, const struct flow_key *key, const struct sim
     if (r->verdict == SIM_DROP) {
         judge_drop(r, j);
     } else if (r->verdict == SIM_FORWARD) {
-        translate(w->host->topo, rcu_dereference(*w->host->ports), w->host->local_host, key,
-                  r->outs, r->n_outs, &w->batch.arena, &j->t);
+        translate(w->host->topo, worker_ports(w), w->host->local_host, key, r->outs, r->n_outs,
+                  &w->batch.arena, &j->t);
         w->counters.copies_lost += j->t.n_lost;
         j->install = !r->no_flow;
         if (!j->t.n_outs) {
@@ -72,7 +72,7 @@ uint32_t worker_install(struct worker *w, const struct flow_key *key, const stru
 
 static void count_drop(struct worker *w, const struct drop_cause *cause, const struct flow_key *key)
 {
-    topo_ref port = portmap_port(rcu_dereference(*w->host->ports), key->in_port);
+    topo_ref port = portmap_port(worker_ports(w), key->in_port);
 
     w->counters.drops++;
     drops_count(w->drops, drops_number(w->drops, cause), 1, w->now);
@@ -194,16 +194,14 @@ static void park(struct worker *w, const struct dp_upcall *up, const struct park
 
 void worker_packet(struct worker *w, const struct dp_upcall *up, const struct parked_packet *p)
 {
-    struct sim_input in = {.topo = w->host->topo,
-                           .now_ns = w->now,
-                           .packet = up->packet,
-                           .size = up->size};
+    struct sim_input in = {
+        .topo = w->host->topo, .now_ns = w->now, .packet = up->packet, .size = up->size};
     struct packet_layers layers;
     struct judgement j;
     struct flow_key key;
     struct sim_result r;
 
-    in.port = portmap_port(rcu_dereference(*w->host->ports), up->port_no);
+    in.port = portmap_port(worker_ports(w), up->port_no);
     if (!in.port) {
         w->counters.upcalls_no_port++;
         return;
