@@ -16,7 +16,7 @@
 
 #define BATCH_FLOWS 128
 
-/* Counters of a worker, by name; stable, see docs/counters.md. */
+/* Counters of a worker, by name; stable, see docs/agent.md. */
 #define WORKER_COUNTERS(X)                                                                         \
     X(upcalls)         /* packets the datapath sent up */                                          \
     X(upcalls_no_port) /* of a port that isn't bound (any more) */                                 \
