@@ -54,7 +54,8 @@ struct zk_store {
     uint64_t down_since_ns;
     struct zk_watch *watches;        /* uthash by path */
     struct zk_ephemeral *ephemerals; /* uthash by path */
-    size_t memory;                   /* of the two */
+    struct strbuf given_up;          /* ephemerals others have taken: paths, each with its zero */
+    size_t memory;                   /* of the two tables */
 
     pthread_mutex_t requests_lock;
     struct zk_request *requests; /* on their way */

@@ -122,6 +122,7 @@ void zk_ephemerals_free(struct zk_store *zk)
 
     HASH_ITER (hh, zk->ephemerals, i, next)
         drop_ephemeral(zk, i);
+    sb_free(&zk->given_up);
 }
 
 void zk_ephemeral_note(struct zk_store *zk, const struct store_op *op, unsigned generation)
@@ -205,8 +206,17 @@ static void give_up_ephemeral(struct zk_store *zk, const char *path)
     HASH_FIND_STR(zk->ephemerals, path, i);
     if (i)
         drop_ephemeral(zk, i);
+    sb_add_bytes(&zk->given_up, path, strlen(path) + 1);
     pthread_mutex_unlock(&zk->lock);
-    watches_report(&zk->base.watches, path, STORE_WATCH_DATA);
+}
+
+/* Not before the reader hears that the store is back: it will read. */
+static void report_given_up(struct zk_store *zk)
+{
+    for (const char *p = zk->given_up.data; p && p < zk->given_up.data + zk->given_up.size;
+         p += strlen(p) + 1)
+        watches_report(&zk->base.watches, p, STORE_WATCH_DATA);
+    sb_free(&zk->given_up);
 }
 
 /* Creates what 'm' names, then looks who owns what was there already.  -EAGAIN when the session is
@@ -358,8 +368,11 @@ static void *manage(void *aux)
         } else if (zk->link_up && (!zk->settled || zk->ephemerals_late)) {
             if (settle(zk) && zk->link_up && !zk->stop)
                 zk_wait_changed(zk, clock_ns() + RETRY_NS);
+            if (zk->ready)
+                report_given_up(zk);
         } else if (zk->link_up && !zk->ready) {
             set_ready(zk, true);
+            report_given_up(zk);
             zk_watch_resume(zk, new_session);
             new_session = false;
         } else {

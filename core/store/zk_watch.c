@@ -134,6 +134,8 @@ static bool armed(struct zk_store *zk, struct zk_watch *w, struct arm *a,
 
     if (k->state != (a->only_look ? ARMED : ARMING))
         return false; /* removed, or it has fired meanwhile */
+    if (a->only_look && zk_is_lost(reply->rc))
+        return false; /* the next reconnect looks again */
     if (!exists && reply->rc != ZNONODE) {
         if (!zk_is_lost(reply->rc))
             log_warn("store", "%s can't be watched: %s", w->path, zerror(reply->rc));

@@ -56,7 +56,18 @@ static int role_count(struct store *s, const char *arg)
     return count_up(s);
 }
 
-static const struct role conformance_roles[] = {{"hold", role_hold}, {"count", role_count}, {0}};
+/* hot_writer() in a process of its own. */
+static int role_hot(struct store *s, const char *url)
+{
+    struct hot hot = {.url = url, .changes = 1000};
+
+    (void)s;
+    hot_writer(&hot);
+    return 0;
+}
+
+static const struct role conformance_roles[] = {
+    {"hold", role_hold}, {"count", role_count}, {"hot", role_hot}, {0}};
 
 /* The tests */
 
@@ -543,6 +554,28 @@ static void watches_miss_nothing(void **state)
     store_close(s);
 }
 
+static inline void watches_reach_other_processes(void **state)
+{
+    char url[200];
+    int out;
+    struct store *s = open_fresh(url, sizeof url), *check = open_store(url);
+    struct hot hot = {.url = url, .reader = s, .check = check};
+    pthread_t follower;
+
+    (void)state;
+    assert_int_equal(create(s, "/hot", "", 0), 0);
+    hot_watch(s);
+    pid_t pid = start("hot", url, url, &out);
+    pthread_create(&follower, NULL, hot_follower, &hot);
+    int rc = finish(pid);
+    hot.done = true;
+    pthread_join(follower, NULL);
+    assert_int_equal(rc, 0);
+    close(out);
+    store_close(check);
+    store_close(s);
+}
+
 static void *count_thread(void *url)
 {
     struct store *s = open_store(url);
@@ -759,6 +792,8 @@ static void a_growing_tree_is_deleted(void **state)
         cmocka_unit_test(a_growing_tree_is_deleted)
 
 /* Where other processes see the tree. */
-#define PROCESS_TESTS cmocka_unit_test(ephemeral_nodes_die_with_their_process)
+#define PROCESS_TESTS                                                                              \
+    cmocka_unit_test(ephemeral_nodes_die_with_their_process),                                      \
+        cmocka_unit_test(watches_reach_other_processes)
 
 #endif

@@ -116,7 +116,7 @@ static void restart_each(struct store *s)
 
 static void expire(struct store *s)
 {
-    zk_expire(s);
+    zk_expire(&zk, s);
 }
 
 /* A reader that follows by events, a writer of what it follows, a writer of pairs and an ephemeral

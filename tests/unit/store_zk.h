@@ -4,6 +4,7 @@
 #define MN_TEST_STORE_ZK_H
 
 #include <arpa/inet.h>
+#include <endian.h>
 #include <netinet/in.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -196,31 +197,140 @@ static inline void zk_url(const struct zk_ensemble *z, const char *root, char *u
     snprintf(url + n, size - (size_t)n, "%s", root);
 }
 
-static inline void zk_quiet(const char *message)
-{
-    (void)message;
-}
-
 /* Ends the session of a handle as the servers do when a client was silent for too long: another
- * connection that knows its id and password closes it.  With the handle's lock held. */
-static inline void zk_expire_locked(struct zk_store *zk)
+ * connection that knows its id and password closes it.  The owner, whom that disconnects, may be
+ * back before the second packet is read: then once more. */
+static inline void zk_close_session(struct zk_ensemble *z, const clientid_t *id)
 {
-    clientid_t id = *zoo_client_id(zk->zh);
-    zhandle_t *twin =
-        zookeeper_init2(zk->hosts, NULL, 4000, &id, NULL, ZOO_NO_LOG_CLIENTENV, zk_quiet);
+    struct __attribute__((packed)) {
+        uint32_t connect_size, version;
+        uint64_t last_zxid;
+        uint32_t timeout;
+        uint64_t session;
+        uint32_t password_size;
+        char password[16];
+        uint8_t read_only;
+        uint32_t close_size, close_xid, close_type;
+    } packets = {.connect_size = htonl(45),
+                 .timeout = htonl(4000),
+                 .session = htobe64((uint64_t)id->client_id),
+                 .password_size = htonl(16),
+                 .close_size = htonl(8),
+                 .close_xid = htonl(1),
+                 .close_type = htonl((uint32_t)-11)};
+    char reply[256];
 
-    await(zoo_state(twin) == ZOO_CONNECTED_STATE || is_unrecoverable(twin));
-    zookeeper_close(twin);
+    memcpy(packets.password, id->passwd, sizeof packets.password);
+    int fd = zk_socket(z->servers[zk_leader(z)].port);
+    assert_int_equal(write(fd, &packets, sizeof packets), sizeof packets);
+    while (read(fd, reply, sizeof reply) > 0)
+        ;
+    close(fd);
 }
 
-static inline void zk_expire(struct store *s)
+static inline void zk_expire(struct zk_ensemble *z, struct store *s)
 {
     struct zk_store *zk = (struct zk_store *)s;
+    unsigned before = 0, now = 0;
+    clientid_t id;
 
     pthread_mutex_lock(&zk->lock);
-    if (zk->zh)
-        zk_expire_locked(zk);
+    before = now = zk->generation;
+    id = *zoo_client_id(zk->zh);
     pthread_mutex_unlock(&zk->lock);
+    for (uint64_t end = clock_ns() + DEADLINE_NS; now == before && clock_ns() < end;) {
+        zk_close_session(z, &id);
+        for (int i = 0; i < 100 && now == before; i++) {
+            usleep(2000);
+            pthread_mutex_lock(&zk->lock);
+            now = zk->generation;
+            pthread_mutex_unlock(&zk->lock);
+        }
+    }
+    assert_int_not_equal(now, before);
+}
+
+/* A wire that can be cut: forwards connections to a server.  While it is cut, connections are
+ * dropped at once. */
+struct wire {
+    int listener, port, server_port;
+    atomic_bool cut, stop;
+    pthread_t thread;
+};
+
+#define WIRE_ENDS 64
+
+static inline void wire_close(struct pollfd *ends, int i)
+{
+    for (int k = i & ~1; k < (i | 1) + 1; k++)
+        if (ends[k].fd >= 0) {
+            close(ends[k].fd);
+            ends[k].fd = -1;
+        }
+}
+
+static inline void wire_accept(struct wire *w, struct pollfd *ends)
+{
+    int a = accept(w->listener, NULL, NULL), b = w->cut ? -1 : zk_socket(w->server_port);
+
+    for (int i = 0; a >= 0 && b >= 0 && i < WIRE_ENDS; i += 2)
+        if (ends[i].fd < 0) {
+            ends[i] = (struct pollfd){.fd = a, .events = POLLIN};
+            ends[i + 1] = (struct pollfd){.fd = b, .events = POLLIN};
+            return;
+        }
+    if (a >= 0)
+        close(a);
+    if (b >= 0)
+        close(b);
+}
+
+static inline void *wire_run(void *arg)
+{
+    struct wire *w = arg;
+    struct pollfd ends[WIRE_ENDS + 1];
+    char buf[65536];
+
+    for (int i = 0; i < WIRE_ENDS; i++)
+        ends[i].fd = -1;
+    ends[WIRE_ENDS] = (struct pollfd){.fd = w->listener, .events = POLLIN};
+    while (!w->stop) {
+        poll(ends, WIRE_ENDS + 1, 20);
+        if (ends[WIRE_ENDS].revents)
+            wire_accept(w, ends);
+        for (int i = 0; i < WIRE_ENDS; i++) {
+            ssize_t n = 1;
+            if (ends[i].fd >= 0 && ends[i].revents) {
+                n = read(ends[i].fd, buf, sizeof buf);
+                if (n > 0 && send(ends[i ^ 1].fd, buf, (size_t)n, MSG_NOSIGNAL) != n)
+                    n = -1;
+            }
+            if (n <= 0 || w->cut)
+                wire_close(ends, i);
+        }
+    }
+    for (int i = 0; i < WIRE_ENDS; i++)
+        wire_close(ends, i);
+    return NULL;
+}
+
+static inline void wire_begin(struct wire *w, int server_port)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
+    *w = (struct wire){.port = zk_free_port(), .server_port = server_port};
+    a.sin_port = htons((uint16_t)w->port);
+    w->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(w->listener, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(listen(w->listener, 16), 0);
+    assert_int_equal(pthread_create(&w->thread, NULL, wire_run, w), 0);
+}
+
+static inline void wire_end(struct wire *w)
+{
+    w->stop = true;
+    pthread_join(w->thread, NULL);
+    close(w->listener);
 }
 
 #endif
