@@ -24,11 +24,14 @@
  * hint: it may come without a change.
  *
  * Ephemeral nodes belong to the handle: if its session expires while the process lives, the handle
- * opens a new session and makes its ephemeral nodes again before it says STORE_EV_RECONNECTED; a
- * node that another owner has taken meanwhile is left to it and reported as changed.
+ * opens a new session and makes its ephemeral nodes again, as it last wrote them, before it says
+ * STORE_EV_RECONNECTED; a node that another owner has taken meanwhile is left to it and reported as
+ * changed (with tag 0 unless it is watched).
  *
  * Calls block, at most store_options.timeout_ms; -ETIMEDOUT or -ENOTCONN then, and for commits
- * *unknown outcome*: read before retrying.  (The memory and file stores answer at once.)
+ * *unknown outcome*: read before retrying.  A short outage is waited for; once it has lasted that
+ * long every call fails at once.  (The memory store answers at once; the file store waits only for
+ * another writer.)
  * Thread: one handle may be used from several threads; events are read by one. */
 #ifndef MN_STORE_STORE_H
 #define MN_STORE_STORE_H
