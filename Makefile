@@ -20,7 +20,7 @@ WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototy
 CFLAGS   ?= -O2 -g
 ALLFLAGS  = -std=gnu17 $(CFLAGS) $(WARN) -fno-strict-aliasing -pthread -Icore -Imn -I$(BUILD)/gen \
             -D_GNU_SOURCE -DTHREADED -DMN_VERSION='"$(VERSION)"' -DMN_PREFIX='"$(PREFIX)"' \
-            -DMN_DATA_SRC='"$(CURDIR)"' -MMD -MP $(PKG_CFLAGS)
+            -MMD -MP $(PKG_CFLAGS)
 LIBS      = $(PKG_LIBS) -lzookeeper_mt -lm -pthread
 ifdef SAN
 # instrumented code hides from the compiler what it knows in the plain build: no guesses about lengths
@@ -68,6 +68,8 @@ $(BUILD)/mn: $(TOOL_OBJ) $(BUILD)/libmncore.a
 
 $(TOOLS:%=$(BUILD)/%): $(BUILD)/mn
 	$(Q)ln -sf mn $@
+
+$(BUILD)/obj/tests/unit/%.o: ALLFLAGS += -DMN_DATA_SRC='"$(CURDIR)"' # files of the tree that tests read
 
 $(BUILD)/libmncore.a: $(CORE_OBJ)
 	@echo "  AR   $@"
