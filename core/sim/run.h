@@ -12,6 +12,7 @@
  *   router.c        the routing pipeline       route.c   route lookup, ECMP
  *   neigh.c         next hops: resolve, learn  icmp.c    echo replies, errors
  *   neigh_rx.c      ARP and ND to a router     filter.c  where chains have their say
+ *   conn.c          directions of connections  nat.c     address translation
  *
  * Headers are read through mask.h only. */
 #ifndef MN_SIM_RUN_H
@@ -32,6 +33,12 @@ enum {
     SIM_FEW_TAGS = 48,     /* searched one by one; room for them from the start */
 };
 
+/* The devices a branch came through, the latest first. */
+struct hop {
+    topo_ref device;
+    const struct hop *before;
+};
+
 /* Where one branch is, and what its packet looks like there. */
 struct at {
     struct flow_key raw;             /* for mask.h only */
@@ -40,6 +47,11 @@ struct at {
     const struct flow_key *snapshot; /* copy of 'raw' in the arena while it is true */
     topo_ref in_port;                /* where it entered the current device; 0: made by it */
     topo_ref device;
+    topo_ref out_port; /* where it is about to leave the current device; 0: not known yet */
+    topo_ref entry;    /* exterior port it entered the network by (behaviour.md section 2) */
+    const struct hop *hops;
+    bool dst_rewritten; /* on this device: by DNAT or the reverse of SNAT */
+    bool tracked;       /* a rule asked for its direction, and it opens a connection */
     /* As it entered the current router, for ICMP errors. */
     const struct flow_key *router_hdr;
     uint32_t router_own;
@@ -80,6 +92,7 @@ struct run {
     uint8_t tag_place[64]; /* by hash: index of a tag, plus 1 */
     uint64_t *tag_set;     /* open addressing, once there are many */
     uint32_t room_tags, room_set, room_dsts, room_learns, room_emits, room_needs, room_steps;
+    uint32_t room_states, room_logs;
 };
 
 /* load.c: the object, tagged; null when the journey can't go on (a need or a drop is recorded). */
@@ -199,6 +212,21 @@ enum icmp_cause {
 /* Tells the sender of the packet in hand, unless the standards forbid. */
 void icmp_error(struct run *r, enum icmp_cause cause);
 void icmp_echo_reply(struct run *r, const struct topo_router *rt);
+
+/* conn.c: connection tracking (behaviour.md section 8.1). */
+/* Is the packet a return packet of a connection?  Whoever asks makes the connection tracked. */
+bool conn_is_return(struct run *r);
+/* The packet in hand leaves the network by 'p': if it is tracked, its record is to be made. */
+void conn_emitted(struct run *r, const struct topo_port *p);
+
+/* nat.c: what a translating rule does to the packet; its own condition holds already. */
+enum nat {
+    NAT_NOT_APPLIED, /* not for this packet: the next rule */
+    NAT_DONE,        /* translated: the rule's action follows */
+    NAT_ENDED,       /* the branch has ended: a need or a drop is recorded */
+};
+struct topo_rule;
+enum nat nat_apply(struct run *r, const struct topo_rule *rule);
 
 /* emit.c */
 /* The packet in hand with header 'hdr' instead of the one it came with, in the arena. */

@@ -2,10 +2,10 @@
  *
  * sim_run() walks a packet through the virtual network from the port where it entered, exactly in
  * the order of steps that reference behaviour fixes, and says what a datapath shall do with this
- * packet and with all like it.  It is a pure function of (topology, tables, packet, ingress port,
- * time): no I/O, no clock, no blocking, no state of its own, no allocation outside the arena.
- * What it lacks it returns as needs (an object that isn't loaded, a neighbour not resolved): the
- * caller obtains them and runs the packet again from the start.
+ * packet and with all like it.  It is a pure function of (topology, tables, connections, packet,
+ * ingress port, time): no I/O, no clock, no blocking, no state of its own, no allocation outside
+ * the arena.  What it lacks it returns as needs (an object that isn't loaded, a neighbour not
+ * resolved, ports not leased): the caller obtains them and runs the packet again from the start.
  *
  * The same function is the agent's slow path, "mn-cli trace", the scenario runner's oracle and a
  * fuzz target.
@@ -17,6 +17,7 @@
 
 #include "base/mem.h"
 #include "packet/flow.h"
+#include "state/state.h"
 #include "topology/tags.h"
 #include "topology/topology.h"
 
@@ -59,7 +60,14 @@
     X(FLOOD_EMPTY, "no-port-to-flood-to")                                                          \
     X(MARTIAN, "martian-address") /* RFC 1812 5.3.7, RFC 4291 2.5: never routed */                 \
     X(MULTICAST, "multicast-not-routed")                                                           \
-    X(NO_ADDRESS, "port-has-no-address")
+    X(NO_ADDRESS, "port-has-no-address")                                                           \
+    X(NAT_EXHAUSTED, "no-free-address-or-port") /* of those a rule may translate to */             \
+    X(NAT_TIMEOUT, "no-ports-leased")           /* parked too long for a block of ports */         \
+    X(NAT_NO_STATE, "translation-unknown")      /* an ICMP error or fragment that needs one */     \
+    X(STATE_FULL, "connection-table-full")                                                         \
+    X(STATE_CONFLICT, "translation-contended") /* others took what it chose, again and again */    \
+    X(REDIRECT_GONE, "redirect-target-gone")                                                       \
+    X(SERVICE_DOWN, "service-port-down") /* redirect, and not fail-open */
 
 enum sim_reason {
 #define X(id, name) SIM_##id,
@@ -102,10 +110,12 @@ struct sim_emit {
 enum sim_need_kind {
     SIM_NEED_OBJECT, /* load 'ref' */
     SIM_NEED_NEIGH,  /* resolve 'ip' on router port 'ref'; the request is in emits[] */
+    SIM_NEED_PORTS,  /* lease a block of ports from 'tp_port' up, of 'ip' at device 'ref' */
 };
 
 struct sim_need {
     uint8_t kind;
+    uint16_t tp_port;
     topo_ref ref;
     struct ip ip;
 };
@@ -128,6 +138,16 @@ struct sim_learn {
     struct ip ip; /* not for SIM_LEARN_MAC */
 };
 
+/* A record a rule or a chain's logger asked for: once a connection, because once a simulation of a
+ * packet nobody decided about yet. */
+struct sim_log {
+    struct uuid chain, rule; /* rule zero: the chain ended without one that decides */
+    struct uuid logger;      /* zero: a log rule */
+    bool dropped;            /* the chain's verdict; of a log rule false */
+    const struct flow_key *hdr;
+    topo_ref in_port, out_port; /* of the device whose chain it is; 0 none */
+};
+
 /* One step of the way, for people.  Filled only when asked (sim_input.want_trail). */
 struct sim_step {
     uint8_t depth; /* of forks: floods and generated packets indent */
@@ -142,6 +162,7 @@ struct sim_step {
 
 struct sim_input {
     const struct topo *topo;
+    const struct state *state; /* null: no connection is known, every port may be used */
     uint64_t now_ns;
     topo_ref port; /* exterior port it came in by */
     const uint8_t *packet;
@@ -165,7 +186,7 @@ struct sim_result {
     bool brief;            /* the flow shall live 5 s: the cause may pass without a tag telling, or
                             * the sender is to be told again */
     struct flow_key mask;  /* what was looked at */
-    uint32_t n_outs, n_tags, n_dsts, n_emits, n_needs, n_learns, n_steps;
+    uint32_t n_outs, n_tags, n_dsts, n_emits, n_needs, n_learns, n_steps, n_states, n_logs;
     struct sim_out *outs;
     tag_t *tags;
     struct tag_dst *dsts; /* what its TAG_ROUTE_DST tags were made of, for dst_tags.h */
@@ -173,6 +194,10 @@ struct sim_result {
     struct sim_need *needs;
     struct sim_learn *learns;
     struct sim_step *steps;
+    /* What the outcome stands on: records found, and records to be made.  To be committed (and told
+     * to the peers) before anything is sent; when that fails, run again. */
+    struct state_rec *states;
+    struct sim_log *logs;
 };
 
 /* Runs one packet.  'arena' is the caller's, reset by it between runs.

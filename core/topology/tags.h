@@ -21,7 +21,8 @@ enum tag_kind {
     TAG_ROUTE_DST,    /* (router, prefix bits): routes within this destination prefix */
     TAG_NEIGH,        /* (router port, ip): the neighbour entry */
     TAG_TUNNEL,       /* host: how to reach it */
-    TAG_STATE_KEY,    /* connection tracking or NAT key */
+    TAG_STATE_KEY,    /* connection tracking or NAT key (state/state.h) */
+    TAG_GROUP_IP,     /* (address group, ip): whether it is a member (policy.h) */
 };
 
 static inline tag_t tag_make(enum tag_kind kind, uint64_t h)
