@@ -126,6 +126,8 @@ static void print_out(struct print *p, const struct trace *t, const char *indent
     print_line(p, "%sout of %s, interface %s of %s%s%s", indent,
                name_of(t->topo, o->port, name, sizeof name), port ? port->ifname : "?", host,
                text[0] ? ", now" : "", text);
+    if (o->packet)
+        print_line(p, "%s  as %s", indent, packet_describe(o->packet, o->size, text, sizeof text));
 }
 
 static void print_emits(struct print *p, const struct trace *t)

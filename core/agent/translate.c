@@ -66,6 +66,16 @@ static bool aim(const struct topo *topo, const struct portmap *map, topo_ref loc
     return false;
 }
 
+static void note_whole(struct translation *t, const struct sim_out *out, uint32_t room,
+                       struct arena *arena)
+{
+    if (!t->whole) {
+        t->whole = arena_alloc(arena, room * sizeof(const struct sim_out *));
+        memset(t->whole, 0, room * sizeof(const struct sim_out *));
+    }
+    t->whole[t->n_outs] = out;
+}
+
 void translate(const struct topo *topo, const struct portmap *map, topo_ref local_host,
                const struct flow_key *from, const struct sim_out *outs, uint32_t n_outs,
                struct arena *arena, struct translation *t)
@@ -76,11 +86,16 @@ void translate(const struct topo *topo, const struct portmap *map, topo_ref loca
     t->tags = arena_alloc(arena, 2 * n_outs * sizeof *t->tags);
     for (uint32_t i = 0; i < n_outs; i++) {
         struct flow_out *out = &t->outs[t->n_outs];
-        flow_out_diff(out, from, outs[i].hdr);
+        if (outs[i].packet)
+            *out = (struct flow_out){0};
+        else
+            flow_out_diff(out, from, outs[i].hdr);
         if (!aim(topo, map, local_host, outs[i].port, out, t))
             continue;
         translate_clean(out);
         t->ttl_dec = MAX(t->ttl_dec, out->set & FLOW_DEC_TTL ? out->ttl_dec : 0);
+        if (outs[i].packet)
+            note_whole(t, &outs[i], n_outs, arena);
         t->n_outs++;
     }
 }

@@ -12,7 +12,9 @@
 #include "base/mem.h"
 
 struct translation {
-    struct flow_out *outs; /* in the arena */
+    struct flow_out *outs;        /* in the arena */
+    const struct sim_out **whole; /* outs[i] sends the bytes of whole[i] unless that is null; null
+                                   * when all do the packet that came in */
     uint16_t n_outs;
     uint8_t ttl_dec; /* the most any output takes off */
     tag_t *tags;     /* in the arena: what was consulted here */

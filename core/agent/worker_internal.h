@@ -11,7 +11,7 @@
 /* The outcome of a simulated packet, for others like it in the same batch. */
 struct outcome {
     struct flow_key key, mask;
-    const struct flow_out *outs;
+    struct flow_out *outs;
     uint16_t n_outs;
     uint8_t ttl_dec;
     bool drop;
@@ -65,6 +65,9 @@ void worker_judge(struct worker *w, const struct flow_key *key, const struct sim
 /* Records and installs it; returns the number of the drop, 0 none. */
 uint32_t worker_install(struct worker *w, const struct flow_key *key, const struct flow_key *mask,
                         const struct judgement *j, bool missed);
+
+/* Sends 'exec' by the translation's outputs, and those that have bytes of their own. */
+void worker_send(struct worker *w, const struct dp_exec *exec, const struct translation *t);
 
 /* Simulates one packet and does what comes of it.  'p' is the parked packet it was, or null. */
 void worker_packet(struct worker *w, const struct dp_upcall *up, const struct parked_packet *p);

@@ -38,11 +38,7 @@ static void send_emit(struct worker *w, const struct sim_emit *e)
     translate(w->host->topo, worker_ports(w), w->host->local_host, &e->key, e->outs, e->n_outs,
               &w->batch.arena, &t);
     w->counters.copies_lost += t.n_lost;
-    if (t.n_outs)
-        flow_batch_send(&w->batch, &(struct dp_exec){.packet = e->packet,
-                                                     .size = e->size,
-                                                     .outs = t.outs,
-                                                     .n_outs = t.n_outs});
+    worker_send(w, &(struct dp_exec){.packet = e->packet, .size = e->size}, &t);
 }
 
 void worker_send_emits(struct worker *w, const struct sim_result *r, bool solicits_only)

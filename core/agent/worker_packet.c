@@ -79,20 +79,43 @@ static void count_drop(struct worker *w, const struct drop_cause *cause, const s
     drops_event(w->drops, cause, port, key, w->now);
 }
 
-static void send_packet(struct worker *w, const struct dp_upcall *up, const struct flow_out *outs,
-                        uint16_t n_outs)
+static const struct sim_out *whole_of(const struct translation *t, uint16_t i)
+{
+    return t->whole ? t->whole[i] : NULL;
+}
+
+/* Outputs with bytes of their own go one by one: they are rare. */
+void worker_send(struct worker *w, const struct dp_exec *exec, const struct translation *t)
+{
+    for (uint16_t i = 0, n = 1; i < t->n_outs; i += n, n = 1) {
+        const struct sim_out *whole = whole_of(t, i);
+        struct dp_exec x = *exec;
+        if (whole) {
+            x.packet = whole->packet;
+            x.size = whole->size;
+            x.handle = 0; /* not the datapath's any more */
+        } else if (!t->whole) {
+            n = t->n_outs;
+        } else {
+            while (i + n < t->n_outs && !whole_of(t, (uint16_t)(i + n)))
+                n++;
+        }
+        x.outs = &t->outs[i];
+        x.n_outs = n;
+        flow_batch_send(&w->batch, &x);
+    }
+}
+
+static void send_packet(struct worker *w, const struct dp_upcall *up, const struct translation *t)
 {
     struct dp_exec exec = {.packet = up->packet,
                            .size = up->size,
                            .in_port = up->port_no,
                            .gso_size = up->gso_size,
                            .csum_partial = up->csum_partial,
-                           .handle = up->handle,
-                           .outs = outs,
-                           .n_outs = n_outs};
+                           .handle = up->handle};
 
-    if (n_outs)
-        flow_batch_send(&w->batch, &exec);
+    worker_send(w, &exec, t);
 }
 
 static uint64_t matchable_hash(const struct flow_key *key)
@@ -121,7 +144,7 @@ static bool like_another(struct worker *w, const struct flow_key *key, const str
         w->counters.duplicates++;
         if (o->drop)
             count_drop(w, &o->cause, key);
-        send_packet(w, up, o->outs, o->n_outs);
+        send_packet(w, up, &(struct translation){.outs = o->outs, .n_outs = o->n_outs});
         return true;
     }
     return false;
@@ -230,6 +253,6 @@ void worker_packet(struct worker *w, const struct dp_upcall *up, const struct pa
     }
     if (j.drop)
         count_drop(w, &j.cause, &key);
-    send_packet(w, up, j.t.outs, j.t.n_outs);
+    send_packet(w, up, &j.t);
     worker_send_emits(w, &r, false);
 }

@@ -3,16 +3,30 @@
  * that caused them are touched. */
 #include "sim/mask.h"
 
-const uint8_t *materialize(struct run *r, const struct flow_key *hdr, size_t *size)
+uint8_t *materialize(struct run *r, const struct base *base, const struct flow_key *hdr,
+                     size_t *size)
 {
     enum { HEADROOM = 8 };
-    uint8_t *copy = arena_alloc(r->arena, HEADROOM + r->hand.size);
+    struct base hand = {r->hand.packet, r->hand.size, r->hand.key};
     struct flow_out diff;
 
-    memcpy(copy + HEADROOM, r->hand.packet, r->hand.size);
-    *size = r->hand.size;
-    flow_out_diff(&diff, r->hand.key, hdr);
+    base = base ? base : &hand;
+    uint8_t *copy = arena_alloc(r->arena, HEADROOM + base->size);
+    memcpy(copy + HEADROOM, base->packet, base->size);
+    *size = base->size;
+    flow_out_diff(&diff, base->key, hdr);
     return packet_rewrite(copy + HEADROOM, size, &diff);
+}
+
+uint8_t *rebase(struct run *r, size_t *size)
+{
+    uint8_t *packet = materialize(r, r->at.base, &r->at.raw, size);
+    struct base *base = arena_alloc(r->arena, sizeof *base);
+
+    *base = (struct base){packet, (uint32_t)*size, snapshot(r)};
+    r->at.base = base;
+    userspace_only(r);
+    return packet;
 }
 
 bool emit_begin(struct run *r, struct aside *a, enum sim_emit_kind kind, topo_ref port,

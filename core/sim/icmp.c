@@ -83,7 +83,8 @@ void icmp_error(struct run *r, enum icmp_cause cause)
     bool ip6 = h->eth_type == ETH_TYPE_IP6;
     const struct code *c = &codes[cause];
     uint8_t type = ip6 ? c->type6 : c->type4, code = ip6 ? c->code6 : c->code4;
-    const uint8_t *about = materialize(r, h, &size);
+    const uint8_t *about =
+        materialize(r, r->at.router_hdr ? r->at.router_base : r->at.base, h, &size);
     uint8_t *buf = arena_alloc(r->arena, ROOM);
     size = packet_icmp_error(buf, ROOM, &p->mac, src, &h->eth_src, type, code, 0, about, size);
     r->res->brief = true; /* so that the sender is told again */
@@ -99,7 +100,7 @@ void icmp_echo_reply(struct run *r, const struct topo_router *rt)
     topo_ref in_port = r->at.in_port;
     struct aside a;
     size_t size;
-    const uint8_t *request = materialize(r, snapshot(r), &size);
+    const uint8_t *request = materialize(r, r->at.base, snapshot(r), &size);
     uint8_t *buf = arena_alloc(r->arena, size);
 
     size = packet_echo_reply(buf, size, request, size);

@@ -121,7 +121,13 @@ void out_port(struct run *r, const struct topo_port *p)
         return;
     }
     h->outs = grow_list(r, h->outs, h->n_outs, &h->room_outs, sizeof *h->outs);
-    h->outs[h->n_outs++] = (struct sim_out){p->obj.self, snapshot(r)};
+    struct sim_out *out = &h->outs[h->n_outs++];
+    *out = (struct sim_out){.port = p->obj.self, .hdr = snapshot(r)};
+    if (unlikely(r->at.base)) {
+        size_t size;
+        out->packet = materialize(r, r->at.base, out->hdr, &size);
+        out->size = (uint32_t)size;
+    }
     r->n_ends++;
     if (unlikely(r->in->want_trail))
         trail_add(r, TOPO_PORT, &p->obj.id, SIM_DELIVERED, "leaves by %s", name_of(r, p->obj.self));

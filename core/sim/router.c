@@ -275,6 +275,7 @@ void router_ingress(struct run *r, const struct topo_port *in)
     if (!rt)
         return;
     r->at.router_hdr = snapshot(r);
+    r->at.router_base = r->at.base;
     r->at.router_own = r->at.own;
     if (!accept_frame(r, rt, in))
         return;

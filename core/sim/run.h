@@ -33,6 +33,14 @@ enum {
     SIM_FEW_TAGS = 48,     /* searched one by one; room for them from the start */
 };
 
+/* What changes of headers start from when the packet in hand won't do any more: a device has
+ * changed more of it than headers.  Immutable: branches share it. */
+struct base {
+    const uint8_t *packet;
+    uint32_t size;
+    const struct flow_key *key; /* its headers */
+};
+
 /* The devices a branch came through, the latest first. */
 struct hop {
     topo_ref device;
@@ -45,6 +53,7 @@ struct at {
     uint32_t own;                    /* fields (mask.h) whose value is ours, not the packet's */
     uint32_t hidden;                 /* fields that a datapath can't match: behind a popped tag */
     const struct flow_key *snapshot; /* copy of 'raw' in the arena while it is true */
+    const struct base *base;         /* null: the packet in hand */
     topo_ref in_port;                /* where it entered the current device; 0: made by it */
     topo_ref device;
     topo_ref out_port; /* where it is about to leave the current device; 0: not known yet */
@@ -54,6 +63,7 @@ struct at {
     bool tracked;       /* a rule asked for its direction, and it opens a connection */
     /* As it entered the current router, for ICMP errors. */
     const struct flow_key *router_hdr;
+    const struct base *router_base;
     uint32_t router_own;
     uint8_t n_devices;
     uint8_t depth; /* of the trail */
@@ -229,8 +239,12 @@ struct topo_rule;
 enum nat nat_apply(struct run *r, const struct topo_rule *rule);
 
 /* emit.c */
-/* The packet in hand with header 'hdr' instead of the one it came with, in the arena. */
-const uint8_t *materialize(struct run *r, const struct flow_key *hdr, size_t *size);
+/* 'base' (null: the packet in hand) with header 'hdr' instead of the one it has, in the arena. */
+uint8_t *materialize(struct run *r, const struct base *base, const struct flow_key *hdr,
+                     size_t *size);
+/* The packet as it is now becomes the base of this branch; returned for the caller to change, now.
+ * What comes of it can't be a flow. */
+uint8_t *rebase(struct run *r, size_t *size);
 /* The packet in hand is set aside, 'packet' taken up as leaving its maker. */
 struct aside {
     struct at at;

@@ -88,6 +88,11 @@ enum sim_verdict {
 struct sim_out {
     topo_ref port;
     const struct flow_key *hdr; /* the headers it leaves with; floods share one */
+    /* Null: the packet that came in, once its headers are these.  Else the bytes as they leave,
+     * because more than headers was translated: an ICMP id, what an ICMP error quotes, the IP
+     * version.  There is no flow then. */
+    const uint8_t *packet;
+    uint32_t size;
 };
 
 enum sim_emit_kind {

@@ -103,26 +103,35 @@ static inline bool has_tag(const struct world *w, tag_t tag)
     return false;
 }
 
-/* The only emit, as it leaves by 'port': its bytes with the output's rewrites, parsed. */
-static inline struct frame emitted(const struct world *w, const char *port_name)
+/* A packet as it leaves by the output: what a datapath would send. */
+static inline struct frame frame_by(const struct sim_out *o, const struct flow_key *key,
+                                    const uint8_t *packet, size_t size)
 {
-    struct frame f = {.size = 0};
-    struct flow_out out;
-    const struct flow_key *hdr;
+    struct frame f = {.size = o->packet ? o->size : size};
+    struct flow_out out = {0};
 
-    assert_int_equal(w->res.n_emits, 1);
-    const struct sim_emit *e = &w->res.emits[0];
-    hdr = find_out(e->outs, e->n_outs, ref_of(w, port_name));
-    if (!hdr)
-        fail_msg("the message doesn't leave by %s", port_name);
-    assert_true(e->size <= sizeof f.b);
-    memcpy(f.b, e->packet, e->size);
-    f.size = e->size;
-    flow_out_diff(&out, &e->key, hdr);
+    assert_true(f.size <= sizeof f.b);
+    memcpy(f.b, o->packet ? o->packet : packet, f.size);
+    if (!o->packet)
+        flow_out_diff(&out, key, o->hdr);
     uint8_t *p = packet_rewrite(f.b, &f.size, &out);
     memmove(f.b, p, f.size);
-    assert_true(packet_checksums_right(f.b, f.size));
     return f;
+}
+
+/* The only emit, as it leaves by 'port'. */
+static inline struct frame emitted(const struct world *w, const char *port_name)
+{
+    assert_int_equal(w->res.n_emits, 1);
+    const struct sim_emit *e = &w->res.emits[0];
+    for (uint32_t i = 0; i < e->n_outs; i++) {
+        if (e->outs[i].port != ref_of(w, port_name))
+            continue;
+        struct frame f = frame_by(&e->outs[i], &e->key, e->packet, e->size);
+        assert_true(packet_checksums_right(f.b, f.size));
+        return f;
+    }
+    fail_msg("the message doesn't leave by %s", port_name);
 }
 
 static inline const struct sim_learn *learned(const struct world *w, enum sim_learn_kind kind,
