@@ -57,12 +57,21 @@ static inline void expect_verdict(const struct world *w, enum sim_verdict v)
         fail_msg("verdict %d, not %d: %s", w->res.verdict, v, sim_reason_name(w->res.reason));
 }
 
-static inline const struct flow_key *find_out(const struct sim_out *outs, uint32_t n, topo_ref port)
+
+static inline const struct sim_out *find_sim_out(const struct sim_out *outs, uint32_t n,
+                                                 topo_ref port)
 {
     for (uint32_t i = 0; i < n; i++)
         if (outs[i].port == port)
-            return outs[i].hdr;
+            return &outs[i];
     return NULL;
+}
+
+static inline const struct flow_key *find_out(const struct sim_out *outs, uint32_t n, topo_ref port)
+{
+    const struct sim_out *o = find_sim_out(outs, n, port);
+
+    return o ? o->hdr : NULL;
 }
 
 /* Exactly these ports, null-terminated. */
@@ -124,14 +133,12 @@ static inline struct frame emitted(const struct world *w, const char *port_name)
 {
     assert_int_equal(w->res.n_emits, 1);
     const struct sim_emit *e = &w->res.emits[0];
-    for (uint32_t i = 0; i < e->n_outs; i++) {
-        if (e->outs[i].port != ref_of(w, port_name))
-            continue;
-        struct frame f = frame_by(&e->outs[i], &e->key, e->packet, e->size);
-        assert_true(packet_checksums_right(f.b, f.size));
-        return f;
-    }
-    fail_msg("the message doesn't leave by %s", port_name);
+    const struct sim_out *o = find_sim_out(e->outs, e->n_outs, ref_of(w, port_name));
+    if (!o)
+        fail_msg("the message doesn't leave by %s", port_name);
+    struct frame f = frame_by(o, &e->key, e->packet, e->size);
+    assert_true(packet_checksums_right(f.b, f.size));
+    return f;
 }
 
 static inline const struct sim_learn *learned(const struct world *w, enum sim_learn_kind kind,
