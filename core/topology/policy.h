@@ -25,7 +25,7 @@
     X(DST_REWRITTEN)  /* its destination was translated on this device */                          \
     X(ETH_TYPE)                                                                                    \
     X(NO_VLAN) /* no tag */                                                                        \
-    X(VLAN)    /* outermost tag's VLAN */                                                          \
+    X(VLAN)    /* outermost tag's VLAN, or more of the tag (vlan_mask) */                          \
     X(PROTO)                                                                                       \
     X(FRAG) /* 'frags' has the bit 1 << enum flow_frag; never inverted, nor by 'inverted' */       \
     X(TOS)                                                                                         \
@@ -59,7 +59,8 @@ struct topo_cond {
     uint32_t has, inv;
     bool inverted;
     uint8_t proto, tos, frags;
-    uint16_t eth_type, vlan;
+    uint16_t eth_type;
+    uint16_t vlan, vlan_mask;      /* 0x0fff: only the VID counts, 0xefff: PCP and VID */
     uint16_t tp_src[2], tp_dst[2]; /* inclusive */
     uint16_t tcp_flags, tcp_flags_mask;
     uint16_t icmp_id;
@@ -103,7 +104,7 @@ struct topo_rule {
     uint8_t action;     /* of NAT and L2: RULE_ACCEPT, RULE_CONTINUE, RULE_RETURN, RULE_REDIRECT */
     bool stateless;     /* NAT: one address, ports kept: a rewrite, no state */
     bool ingress;       /* redirect: enters by the target port instead of leaving */
-    bool fail_open;     /* redirect: goes on while the target port can't take it */
+    bool fail_open;     /* redirect: while the target port can't take it, the next rule instead */
     bool pop_vlan;      /* L2 */
     bool push;          /* L2: 'push_tci' */
     uint16_t push_tci;  /* the whole tag: PCP, DEI as FLOW_VLAN_PRESENT, VID */
@@ -112,6 +113,10 @@ struct topo_rule {
     topo_ref target_port; /* redirect; 0: gone, the packet is dropped */
     uint64_t limit;       /* trace: packets at most, 0 any number */
     struct uuid request;  /* trace: of which request */
+    /* Redirect: back from a service.  The packet goes on at the target port behind this rule of its
+     * insert_in (ingress) or insert_out, and so past what comes before that: mirrors, trace, or
+     * outfilter.  Zero: ingress does all that, egress skips the port's outbound chains. */
+    struct uuid resume;
     struct topo_nat_target *targets;
     struct topo_cond cond;
 };

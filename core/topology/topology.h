@@ -25,6 +25,12 @@
 
 typedef uint32_t topo_ref; /* 0: none */
 
+/* A list of objects, in the object that has it. */
+struct topo_refs {
+    uint32_t n;
+    topo_ref *v;
+};
+
 enum topo_kind {
     TOPO_NONE,
     TOPO_PORT,
@@ -53,6 +59,16 @@ struct topo_obj {
     struct rcu_head rcu;
 };
 
+/* Where a port has its mirrors (behaviour.md section 2); devices have the first two. */
+enum topo_hook {
+    TOPO_HOOK_IN,  /* as it enters */
+    TOPO_HOOK_OUT, /* as it leaves */
+    TOPO_HOOK_POST_IN_FILTER,
+    TOPO_HOOK_PRE_OUT_FILTER,
+    TOPO_PORT_HOOKS,
+    TOPO_DEVICE_HOOKS = TOPO_HOOK_OUT + 1
+};
+
 struct topo_port {
     struct topo_obj obj;
     topo_ref device; /* bridge or router */
@@ -68,10 +84,20 @@ struct topo_port {
     /* router ports */
     struct mac mac;
     uint16_t n_addrs;
-    struct cidr *addrs;   /* own addresses with their subnets, as configured, both families */
-    struct ip link_local; /* fe80:: of 'mac' */
-    uint16_t n_groups;
-    topo_ref *groups; /* port groups it belongs to */
+    struct cidr *addrs;      /* own addresses with their subnets, as configured, both families */
+    struct ip link_local;    /* fe80:: of 'mac' */
+    struct topo_refs groups; /* port groups it belongs to; sorted */
+    struct topo_refs mirrors[TOPO_PORT_HOOKS];
+    /* Chains made by the loader, 0 when there is nothing for them.  Inbound they come before the
+     * filter in this order, outbound insert_out comes after it. */
+    topo_ref trace;                 /* its enabled trace requests, as RULE_TRACE */
+    topo_ref insert_in, insert_out; /* its service insertions, in their order, as RULE_REDIRECT;
+                                     * of a service port: what comes back, and nothing else */
+    bool service;                   /* services are behind it: takes only what is redirected */
+    bool mark;                      /* what enters here gets dscp (0..63) */
+    uint8_t dscp;
+    uint32_t max_kbps;     /* limit of what enters here; 0: none */
+    uint32_t max_burst_kb; /* never 0 beside a limit */
 };
 
 static inline bool topo_port_exterior(const struct topo_port *p)
@@ -112,6 +138,8 @@ struct topo_bridge {
     uint32_t n_seeds;
     struct topo_seed *seeds;     /* sorted by ip */
     struct topo_mac_table *macs; /* tables.h; shared by all versions of the object */
+    struct topo_refs mirrors[TOPO_DEVICE_HOOKS];
+    topo_ref trace; /* as of a port */
 };
 
 enum topo_next_hop { TOPO_HOP_PORT, TOPO_HOP_LOCAL, TOPO_HOP_BLACKHOLE, TOPO_HOP_REJECT };
@@ -139,6 +167,8 @@ struct topo_router {
     topo_ref *ports;
     struct topo_lpm *routes;
     struct topo_neigh_table *neighs; /* tables.h; shared by all versions */
+    struct topo_refs mirrors[TOPO_DEVICE_HOOKS];
+    topo_ref trace; /* as of a port */
 };
 
 struct topo_host {
