@@ -51,6 +51,24 @@ void packet_parse_behind(const uint8_t *p, size_t size, unsigned n, struct flow_
  * tag: returns the new start (p, p-4 or p+4) and updates *size.  Checksums are kept right. */
 uint8_t *packet_rewrite(uint8_t *p, size_t *size, const struct flow_out *out);
 
+/* ICMP: echo requests and replies; errors that quote the packet they are about. */
+bool packet_is_echo(const struct flow_key *key);
+bool packet_is_icmp_error(const struct flow_key *key);
+void packet_set_echo_id(uint8_t *p, size_t size, uint16_t id);
+
+/* The packet that an ICMP or ICMPv6 error quotes: as much of its beginning as the sender cared to
+ * send, 8 bytes behind its IP header at least (RFC 792). */
+struct packet_quote {
+    struct flow_key key; /* ports zero when 'ports' is false */
+    struct packet_layers l;
+    bool ports; /* its ports, or ICMP type and id, are there */
+};
+/* False when it isn't such an error, or quotes nothing sound. */
+bool packet_quote(const uint8_t *p, size_t size, struct packet_quote *q);
+/* Makes the addresses, ports and echo id of the quoted packet those of 'to', of the same family and
+ * protocol; its checksums, as far as they are quoted, and the error's own follow. */
+void packet_quote_rewrite(uint8_t *p, const struct packet_quote *q, const struct flow_key *to);
+
 /* Makes IP and L4 checksums from scratch (what checksum offload left undone). */
 void packet_finish_checksums(uint8_t *p, size_t size);
 bool packet_checksums_right(const uint8_t *p, size_t size);

@@ -1,19 +1,7 @@
 /* One output's rewrites on the bytes of a frame, with checksums kept right incrementally: a packet
  * that came in with a wrong checksum leaves with one, so that the receiver still notices. */
-#include "packet/checksum.h"
-#include "packet/packet.h"
+#include "packet/edit.h"
 #include "packet/parse.h"
-#include "packet/wire.h"
-
-struct edit {
-    uint8_t *p;
-    struct flow_key key;
-    struct packet_layers l;
-    bool ip6;
-    uint8_t *l4_csum; /* null: no incremental checksum there */
-    bool pseudo;
-    size_t l4_size;
-};
 
 static uint8_t *pop_vlan(uint8_t *p, size_t *size)
 {
@@ -32,7 +20,7 @@ static uint8_t *push_vlan(uint8_t *p, size_t *size, uint16_t tci)
     return p;
 }
 
-static void update_l4(struct edit *e, const void *old, const void *new, size_t size)
+void edit_checksum(struct edit *e, const void *old, const void *new, size_t size)
 {
     uint8_t *field = e->l4_csum;
     bool udp = e->key.ip_proto == WIRE_PROTO_UDP;
@@ -44,7 +32,7 @@ static void update_l4(struct edit *e, const void *old, const void *new, size_t s
         put16(field, 0xffff);
 }
 
-static void set_addr(struct edit *e, unsigned offset, const struct ip *ip)
+void edit_address(struct edit *e, unsigned offset, const struct ip *ip)
 {
     uint8_t *field = e->p + e->l.l3 + offset;
     const uint8_t *new = e->ip6 ? ip->b : ip->b + 12;
@@ -55,7 +43,7 @@ static void set_addr(struct edit *e, unsigned offset, const struct ip *ip)
     if (!e->ip6)
         csum_update(e->p + e->l.l3 + 10, field, new, size);
     if (e->pseudo)
-        update_l4(e, field, new, size);
+        edit_checksum(e, field, new, size);
     memcpy(field, new, size);
 }
 
@@ -89,27 +77,41 @@ static void dec_ttl(struct edit *e, uint8_t by)
         set_ip4_byte(e, 8, ttl);
 }
 
-static void set_tp(struct edit *e, const struct flow_out *out)
+void edit_ports(struct edit *e, uint16_t src, uint16_t dst)
 {
     uint8_t *l4 = e->p + e->l.l4, old[4], new[4];
     bool icmp = e->key.ip_proto == (e->ip6 ? WIRE_PROTO_ICMP6 : WIRE_PROTO_ICMP);
-    uint16_t src = out->set & FLOW_SET_TP_SRC ? out->tp_src : e->key.tp_src;
-    uint16_t dst = out->set & FLOW_SET_TP_DST ? out->tp_dst : e->key.tp_dst;
 
     if (icmp) {
         memcpy(new, (uint8_t[4]){(uint8_t)src, (uint8_t)dst, l4[2], l4[3]}, 4);
         memcpy(old, l4, 4);
-        update_l4(e, old, new, 2);
+        edit_checksum(e, old, new, 2);
         memcpy(l4, new, 2);
         return;
     }
     memcpy(old, l4, 4);
     put16(new, src);
     put16(new + 2, dst);
-    update_l4(e, old, new, 4);
+    edit_checksum(e, old, new, 4);
     memcpy(l4, new, 4);
-    if (e->key.ip_proto == WIRE_PROTO_SCTP && e->key.ip_frag == FLOW_FRAG_NONE)
-        packet_sctp_crc(l4, e->l4_size);
+}
+
+void edit_echo_id(struct edit *e, uint16_t id)
+{
+    uint8_t *field = e->p + e->l.l4 + 4, new[2];
+
+    put16(new, id);
+    edit_checksum(e, field, new, 2);
+    memcpy(field, new, 2);
+}
+
+void edit_find_checksum(struct edit *e)
+{
+    struct csum_place at = csum_place(e->key.ip_proto, e->ip6);
+    bool has = at.offset && e->key.ip_frag != FLOW_FRAG_LATER && e->l4_size >= at.offset + 2u;
+
+    e->l4_csum = has ? e->p + e->l.l4 + at.offset : NULL;
+    e->pseudo = has && at.pseudo;
 }
 
 /* Finds what there is to edit; false when it isn't IP, or not sound enough to touch. */
@@ -121,10 +123,7 @@ static bool edit_begin(struct edit *e, uint8_t *p, size_t size)
         return false;
     e->ip6 = e->key.eth_type == ETH_TYPE_IP6;
     e->l4_size = e->l.l4_end - e->l.l4;
-    struct csum_place at = csum_place(e->key.ip_proto, e->ip6);
-    bool has = at.offset && e->key.ip_frag != FLOW_FRAG_LATER && e->l4_size >= at.offset + 2u;
-    e->l4_csum = has ? p + e->l.l4 + at.offset : NULL;
-    e->pseudo = has && at.pseudo;
+    edit_find_checksum(e);
     return true;
 }
 
@@ -135,6 +134,24 @@ static bool has_ports(const struct edit *e)
                  proto == (e->ip6 ? WIRE_PROTO_ICMP6 : WIRE_PROTO_ICMP);
 
     return known && packet_transport_sound(&e->key, &e->l);
+}
+
+static void set_ports(struct edit *e, const struct flow_out *out)
+{
+    if (!(out->set & (FLOW_SET_TP_SRC | FLOW_SET_TP_DST)) || !has_ports(e))
+        return;
+    edit_ports(e, out->set & FLOW_SET_TP_SRC ? out->tp_src : e->key.tp_src,
+               out->set & FLOW_SET_TP_DST ? out->tp_dst : e->key.tp_dst);
+    if (e->key.ip_proto == WIRE_PROTO_SCTP && e->key.ip_frag == FLOW_FRAG_NONE)
+        packet_sctp_crc(e->p + e->l.l4, e->l4_size);
+}
+
+void packet_set_echo_id(uint8_t *p, size_t size, uint16_t id)
+{
+    struct edit e;
+
+    if (edit_begin(&e, p, size) && packet_transport_sound(&e.key, &e.l) && packet_is_echo(&e.key))
+        edit_echo_id(&e, id);
 }
 
 uint8_t *packet_rewrite(uint8_t *p, size_t *size, const struct flow_out *out)
@@ -150,15 +167,14 @@ uint8_t *packet_rewrite(uint8_t *p, size_t *size, const struct flow_out *out)
         p = pop_vlan(p, size);
     if (out->set & ip_sets && edit_begin(&e, p, *size)) {
         if (out->set & FLOW_SET_IP_SRC)
-            set_addr(&e, e.ip6 ? 8 : 12, &out->ip_src);
+            edit_address(&e, e.ip6 ? 8 : 12, &out->ip_src);
         if (out->set & FLOW_SET_IP_DST)
-            set_addr(&e, e.ip6 ? 24 : 16, &out->ip_dst);
+            edit_address(&e, e.ip6 ? 24 : 16, &out->ip_dst);
         if (out->set & FLOW_SET_TOS)
             set_tos(&e, out->ip_tos);
         if (out->set & FLOW_DEC_TTL)
             dec_ttl(&e, out->ttl_dec);
-        if (out->set & (FLOW_SET_TP_SRC | FLOW_SET_TP_DST) && has_ports(&e))
-            set_tp(&e, out);
+        set_ports(&e, out);
     }
     if (out->set & FLOW_PUSH_VLAN)
         p = push_vlan(p, size, out->vlan_tci);

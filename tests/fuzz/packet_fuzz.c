@@ -45,6 +45,26 @@ static void try_rewrite(const uint8_t *data, size_t size, uint16_t set)
     free(copy);
 }
 
+static void try_quote(const uint8_t *data, size_t size)
+{
+    struct packet_quote q;
+    uint8_t *p = mem_alloc(size);
+
+    memcpy(p, data, size);
+    packet_finish_checksums(p, size);
+    bool right = packet_checksums_right(p, size);
+    if (packet_quote(p, size, &q)) {
+        struct flow_key to = q.key;
+        CHECK(q.l.l3 < q.l.l4 && q.l.l4 < q.l.l4_end && q.l.l4_end <= size);
+        ip_parse(ip_is4(&to.ip_src) ? "10.9.8.7" : "fd00::7", &to.ip_src);
+        to.tp_src = 9;
+        to.icmp_id = 9;
+        packet_quote_rewrite(p, &q, &to);
+        CHECK(!right || packet_checksums_right(p, size));
+    }
+    free(p);
+}
+
 static void try_builders(const uint8_t *data, size_t size, const struct flow_key *key)
 {
     struct mac m = {{2, 0, 0, 0, 0, 9}}, sha, tha;
@@ -89,6 +109,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_layers(&key, &l, size);
     packet_parse(data, size, &key, &l);
     try_builders(data, size, &key);
+    try_quote(data, size);
     try_rewrite(data, size, set);
     return 0;
 }
