@@ -115,12 +115,12 @@ struct sim_emit {
 enum sim_need_kind {
     SIM_NEED_OBJECT, /* load 'ref' */
     SIM_NEED_NEIGH,  /* resolve 'ip' on router port 'ref'; the request is in emits[] */
-    SIM_NEED_PORTS,  /* lease a block of ports from 'tp_port' up, of 'ip' at device 'ref' */
+    SIM_NEED_PORTS,  /* lease a block with ports of tp_port..tp_to, of 'ip' at device 'ref' */
 };
 
 struct sim_need {
     uint8_t kind;
-    uint16_t tp_port;
+    uint16_t tp_port, tp_to;
     topo_ref ref;
     struct ip ip;
 };

@@ -69,9 +69,16 @@ static inline tag_t tag_state(enum state_kind kind, enum state_way way, topo_ref
 
 struct state;
 
+/* A record that went otherwise than by state_remove(): its tags are untrue now. */
+typedef void state_gone_fn(const struct state_rec *r, void *aux);
+
 struct state_limits {
     uint32_t max_records; /* 0: 1,000,000 */
     uint64_t idle_ns;     /* a record unused so long dies; 0: 60 s */
+    /* What a full table gave up, or a peer's newer record displaced: called by the thread that
+     * commits, without locks, before state_commit() returns.  May be null. */
+    state_gone_fn *gone;
+    void *aux;
 };
 
 int state_new(const struct state_limits *limits, struct state **out);
@@ -85,14 +92,16 @@ bool state_find(const struct state *s, enum state_kind kind, enum state_way way,
  * may use and that no live record has taken towards fwd's destination.  Where the search begins
  * follows from 'fwd', so that a connection whose record was lost is likely to get the same again.
  *   0         *ip, *port
- *   -EAGAIN   no block that this host has is good; another one of *ip's could be leased, for ports
- *             *port and up (the need to return)
+ *   -EAGAIN   no block that this host has is good; another one of *ip's could be leased, of ports
+ *             *port to *port_to (the need to return)
  *   -ENOSPC   there is none, and none to lease
- * Reads only. */
+ * Of a target that keeps ports (0..0) the address is chosen; it needs the block of that port like
+ * any other, for only so can no other host choose the same.  Costs a look at each block that is
+ * full towards this destination, not at each port.  Reads only.  's' null: every port is free. */
 struct topo_nat_target;
 int state_pick_source(const struct state *s, topo_ref device, const struct state_tuple *fwd,
                       const struct topo_nat_target *targets, uint32_t n, struct ip *ip,
-                      uint16_t *port);
+                      uint16_t *port, uint16_t *port_to);
 
 enum state_origin {
     STATE_LOCAL,    /* a simulation on this host */
@@ -100,18 +109,27 @@ enum state_origin {
     STATE_LOADED,   /* from the backup */
 };
 
+#define STATE_COMMIT_MAX 64            /* records at once */
+#define STATE_EVICT_NS   1000000000ull /* what was used later isn't given up by a full table */
+
 /* Enters records, or refreshes those that are there; all or none.  made[i] (may be null) says
- * whether it is new: its tags are then untrue and must be announced.  0; -EEXIST: another
- * connection has one of the translated tuples, or this one another translation (simulate again);
- * -ENOSPC: 0 room and nothing old enough. */
+ * whether it is new: its tags are then untrue and must be announced.
+ *   0
+ *   -EEXIST   another connection has one of the translated tuples, or this one another translation
+ *             (simulate again).  A received record displaces received and loaded ones that
+ *             contradict it, for it is the newer.
+ *   -ENOSPC   no room, and nothing old enough
+ *   -E2BIG    more than STATE_COMMIT_MAX
+ * What contradicts itself (a bad kind, two translations to one tuple in 'recs') is -EINVAL or
+ * -EEXIST. */
 int state_commit(struct state *s, const struct state_rec *recs, uint32_t n, uint64_t now,
                  enum state_origin origin, bool *made);
 /* The record is in use.  False when it is gone. */
 bool state_touch(struct state *s, const struct state_rec *r, uint64_t now);
 void state_remove(struct state *s, const struct state_rec *r);
 
-/* Removes what has been idle too long among the next 'budget' records; fn gets each. */
-typedef void state_gone_fn(const struct state_rec *r, void *aux);
+/* Removes what has been idle too long among the next 'budget' records (looked at, not found); fn
+ * gets each, without locks.  Returns how many.  One thread at a time. */
 uint32_t state_sweep(struct state *s, uint64_t now, uint32_t budget, state_gone_fn *fn, void *aux);
 
 /* In no order, in pieces: *at 0 to begin, 0 again at the end. */
@@ -148,9 +166,17 @@ void state_ports_grant(struct state *s, topo_ref device, const struct ip *ip, un
 void state_ports_revoke(struct state *s, topo_ref device, const struct ip *ip, unsigned block);
 bool state_ports_granted(const struct state *s, topo_ref device, const struct ip *ip,
                          unsigned block);
-/* No block is to be had any more for (device, ip), until told otherwise: pick says -ENOSPC. */
-void state_ports_exhausted(struct state *s, topo_ref device, const struct ip *ip, bool yes);
+/* Of blocks first..last of (device, ip) none is to be had, until told otherwise: pick says -ENOSPC
+ * where it would have asked for them. */
+void state_ports_exhausted(struct state *s, topo_ref device, const struct ip *ip, unsigned first,
+                           unsigned last, bool yes);
+/* Whoever leases ports is told when towards some destination they run low, before they are out:
+ * called by the thread that picks, once until the next grant for that address. */
+typedef void state_ports_low_fn(void *aux, topo_ref device, const struct ip *ip, uint16_t port,
+                                uint16_t port_to);
+void state_ports_on_low(struct state *s, state_ports_low_fn *fn, void *aux); /* before any pick */
 
-#define STATE_BLOCK 64 /* ports in a block; 1024 blocks an address */
+#define STATE_BLOCK  64   /* ports in a block */
+#define STATE_BLOCKS 1024 /* blocks of an address */
 
 #endif
