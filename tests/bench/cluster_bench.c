@@ -5,14 +5,13 @@
  * N agents in one process (cluster.h).  One JSON line:
  *
  *   start_ms              all agents, started at once, serve their ports and know the others'
- *   object_p50_ms, _p99   a bridge is changed: until the last of N agents that use it has the change
- *   object_reads          nodes each agent read for it
- *   changes_per_s         changes of that bridge, one after the other, each committed by one writer,
- *                         until the last agent has the last one
+ *   object_p50_ms, _p99   a bridge is changed: until the last of N agents that use it has the
+ * change object_reads          nodes each agent read for it changes_per_s         changes of that
+ * bridge, one after the other, each committed by one writer, until the last agent has the last one
  *   few_p50_ms            a bridge that three agents use is changed
  *   few_others            store operations and wake-ups of the other N - 3 agents for that: 0
- *   table_ENTRIES_p50_ms  a MAC is learned in a table of so many entries: until the last of N agents
- *                         has it (learned entries are gathered for 20 ms before they are written)
+ *   table_ENTRIES_p50_ms  a MAC is learned in a table of so many entries: until the last of N
+ * agents has it (learned entries are gathered for 20 ms before they are written)
  *   table_ENTRIES_p99_ms
  *   bytes_per_agent       resident memory of the process, each agent's share
  */
