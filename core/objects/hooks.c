@@ -259,6 +259,8 @@ int hook_changed(struct plan *p, struct object *o, const json_t *before)
 {
     int rc = mutual(p, o, before);
 
+    if (!rc)
+        rc = hook_lists(p, o, before);
     if (!rc && o->key.type == ST_VTEP_BINDING)
         return hook_vtep_binding(p, o, before);
     if (rc || !o->after)

@@ -247,6 +247,9 @@ enum { PLAN_OBJECTS_MAX = 500 }; /* more at once: -EFBIG, the parts go first */
 /* hook_vtep.c: the VXLAN port of a bridge bound to a VTEP */
 int hook_vtep_binding(struct plan *p, struct object *o, const json_t *before);
 
+/* hook_lists.c: what hangs on a port or device is listed in it */
+int hook_lists(struct plan *p, const struct object *o, const json_t *before);
+
 /* hooks.c: what the system does when an object comes, changes or goes */
 /* A random tunnel key and the path that would be taken by it. */
 uint32_t tunnel_key_candidate(char path[STORE_PATH_MAX]);

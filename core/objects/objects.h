@@ -32,7 +32,9 @@
  *
  * What the system adds by itself: a router port's MAC; a port's tunnel key; a route of type Local
  * for each address of a router port, kept equal to the addresses; the other side of a mutual
- * reference (a port's peer, a router's load balancer); previousHostId; a VIP's load balancer.
+ * reference (a port's peer, a router's load balancer); previousHostId; a VIP's load balancer; in a
+ * port the port groups, service insertions and trace requests it has, in bridges and routers the
+ * trace requests.
  *
  * Objects handed out are jansson objects with "id" and "rev" (the store's version of the body)
  * beside the schema's attributes; the caller owns the reference.

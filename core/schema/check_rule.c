@@ -5,95 +5,7 @@
 
 #include "base/mem.h"
 
-/* Fails with the condition field 'json' of 'type'. */
-static int condition_error(enum schema_type_id type, const char *json, struct error *e,
-                           const char *what)
-{
-    const struct schema_attr *a = schema_attr_by_json(schema_types[ST_RULE].attrs, json);
-
-    return error_set(e, -EINVAL, schema_types[type].name, a->name, "%s", what);
-}
-
-static bool has_ports(const json_t *cond)
-{
-    return json_object_get(cond, "tpSrc") || json_object_get(cond, "tpDst");
-}
-
-/* 4 or 6 for a prefix that the packet must have, 0 when any does. */
-static int wanted_family(const json_t *cond, const char *json, const char *inverted)
-{
-    const char *s = schema_str(cond, json);
-    struct cidr c;
-
-    if (!s || cidr_parse(s, &c) || schema_true(cond, inverted))
-        return 0;
-    return ip_is4(&c.addr) ? 4 : 6;
-}
-
-static int ethertype_family(const json_t *cond)
-{
-    json_int_t type = json_integer_value(json_object_get(cond, "dlType"));
-
-    if (schema_true(cond, "invDlType"))
-        return 0;
-    return type == 0x86dd ? 6 : type == 0x0800 || type == 0x0806 ? 4 : 0;
-}
-
-static int check_families(enum schema_type_id type, const json_t *cond, struct error *e)
-{
-    int src = wanted_family(cond, "nwSrcAddress", "invNwSrc");
-    int dst = wanted_family(cond, "nwDstAddress", "invNwDst");
-    int ether = ethertype_family(cond);
-
-    if (src && dst && src != dst)
-        return condition_error(type, "nwDstAddress", e,
-                               "source and destination are of different IP versions");
-    if (ether && ((src && src != ether) || (dst && dst != ether)))
-        return condition_error(type, "dlType", e, "is of another IP version than the addresses");
-    return 0;
-}
-
-static int check_condition(enum schema_type_id type, const json_t *cond, struct error *e)
-{
-    const char *policy = schema_str(cond, "fragmentPolicy");
-
-    if (json_object_get(cond, "dlSrcMask") && !json_object_get(cond, "dlSrc"))
-        return condition_error(type, "dlSrcMask", e, "needs hw-src");
-    if (json_object_get(cond, "dlDstMask") && !json_object_get(cond, "dlDst"))
-        return condition_error(type, "dlDstMask", e, "needs hw-dst");
-    if (schema_true(cond, "noVlan") && json_object_get(cond, "vlan"))
-        return condition_error(type, "vlan", e, "a frame without a tag has no VLAN");
-    if (has_ports(cond) && policy && strcmp(policy, "header") && strcmp(policy, "unfragmented"))
-        return condition_error(type, "fragmentPolicy", e,
-                               "For a rule with tpDst or tpSrc constraints, the fragmentPolicy "
-                               "must be 'header' or 'unfragmented'");
-    return check_families(type, cond, e);
-}
-
-int schema_mirror_check(const json_t *mirror, struct error *e)
-{
-    size_t i;
-    json_t *cond;
-    int rc = 0;
-
-    json_array_foreach (json_object_get(mirror, "conditions"), i, cond)
-        if (!rc)
-            rc = check_condition(ST_MIRROR, cond, e);
-    return rc;
-}
-
-int schema_trace_check(const json_t *request, struct error *e)
-{
-    int n = !!json_object_get(request, "portId") + !!json_object_get(request, "routerId") +
-            !!json_object_get(request, "bridgeId");
-
-    if (n != 1)
-        return schema_refuse(ST_TRACE_REQUEST, "portId", e,
-                             "exactly one of port, router and bridge is required");
-    return check_condition(ST_TRACE_REQUEST, request, e);
-}
-
-/* Rules */
+enum { TARGETS_MAX = 64 /* addresses in a row are one */ };
 
 static bool is_nat(const char *type)
 {
@@ -131,9 +43,9 @@ void schema_rule_fill(json_t *rule)
         json_object_set_new(rule, "flowAction", json_string("accept"));
     if (!json_object_get(rule, "fragmentPolicy")) {
         const char *policy = "any";
-        if (nat && (has_ports(rule) || is_stateful(targets)))
+        if (nat && (schema_cond_ports(rule) || is_stateful(targets)))
             policy = "unfragmented";
-        else if (has_ports(rule))
+        else if (schema_cond_ports(rule))
             policy = "header";
         json_object_set_new(rule, "fragmentPolicy", json_string(policy));
     }
@@ -146,7 +58,7 @@ static int check_target(const json_t *rule, const json_t *target, struct error *
     int64_t port_from = json_integer_value(json_object_get(target, "portFrom"));
     int64_t port_to = json_integer_value(json_object_get(target, "portTo"));
     struct ip from, to;
-    int family = wanted_family(rule, "nwSrcAddress", "invNwSrc");
+    int family = schema_cond_family(rule);
 
     if (ip_parse(from_text, &from) || ip_parse(to_text, &to))
         return -EINVAL;
@@ -161,10 +73,6 @@ static int check_target(const json_t *rule, const json_t *target, struct error *
                              (long long)port_from, (long long)port_to);
     if (!port_from && port_to)
         return schema_refuse(ST_RULE, "natTargets", e, "port 0 is not a port (1..65535)");
-    if (!family)
-        family = wanted_family(rule, "nwDstAddress", "invNwDst");
-    if (!family)
-        family = ethertype_family(rule);
     if (family && family != (ip_is4(&from) ? 4 : 6))
         return schema_refuse(ST_RULE, "natTargets", e,
                              "%s is of another IP version than the packets that match", from_text);
@@ -177,6 +85,9 @@ static int check_targets(const json_t *rule, const json_t *targets, struct error
     size_t i;
     json_t *t;
 
+    if (json_array_size(targets) > TARGETS_MAX)
+        return schema_refuse(ST_RULE, "natTargets", e, "are %zu, %d are the most",
+                             json_array_size(targets), TARGETS_MAX);
     if (!json_array_size(targets))
         return schema_refuse(ST_RULE, "natTargets", e, "is required: at least one target");
     json_array_foreach (targets, i, t) {
@@ -206,7 +117,7 @@ static int check_nat(const json_t *rule, struct error *e)
 
     if (rc)
         return rc;
-    if ((has_ports(rule) || is_stateful(targets)) &&
+    if ((schema_cond_ports(rule) || is_stateful(targets)) &&
         strcmp(schema_str(rule, "fragmentPolicy"), "unfragmented"))
         return schema_refuse(ST_RULE, "fragmentPolicy", e,
                              "For a NAT rule with port constraints or multiple targets, the "
@@ -226,6 +137,7 @@ static const struct {
     {"reject", "", "", "", "", "", "", "", ""},
     {"return", "", "", "", "", "", "", "", ""},
     {"jump", "", "M", "", "", "", "", "", ""},
+    {"log", "", "", "", "", "", "", "", ""},
     {"redirect", "", "", "M", "m", "m", "", "", ""},
     {"l2_transform", "m", "", "m", "m", "m", "", "", " accept redirect "},
     {"trace", "", "", "", "", "", "", "M", ""},
@@ -275,16 +187,32 @@ static int check_shape(const json_t *rule, struct error *e)
     return 0;
 }
 
+static int check_tags(const json_t *rule, struct error *e)
+{
+    const char *action = schema_str(rule, "flowAction");
+    bool redirect = action && !strcmp(action, "redirect");
+
+    if (redirect && !json_object_get(rule, "targetPortId"))
+        return schema_refuse(ST_RULE, "targetPortId", e, "is required by action redirect");
+    if (strcmp(schema_str(rule, "type"), "l2_transform") || redirect)
+        return 0;
+    if (json_object_get(rule, "targetPortId"))
+        return schema_refuse(ST_RULE, "targetPortId", e, "is for action redirect only");
+    if (!schema_true(rule, "popVlan") && !json_object_get(rule, "pushVlan"))
+        return schema_refuse(ST_RULE, "type", e,
+                             "l2_transform changes nothing without pop-vlan, push-vlan or action "
+                             "redirect");
+    return 0;
+}
+
 int schema_rule_check(const json_t *rule, struct error *e)
 {
-    const char *type = schema_str(rule, "type"), *action = schema_str(rule, "flowAction");
+    const char *type = schema_str(rule, "type");
     int rc = check_shape(rule, e);
 
     if (!rc && is_nat(type))
         rc = check_nat(rule, e);
     if (!rc)
-        rc = check_condition(ST_RULE, rule, e);
-    if (!rc && action && !strcmp(action, "redirect") && !json_object_get(rule, "targetPortId"))
-        rc = schema_refuse(ST_RULE, "targetPortId", e, "is required by action redirect");
-    return rc;
+        rc = schema_cond_check(ST_RULE, rule, e);
+    return rc ? rc : check_tags(rule, e);
 }

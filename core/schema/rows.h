@@ -95,6 +95,11 @@ int schema_mirror_check(const json_t *mirror, struct error *e);
 int schema_trace_check(const json_t *request, struct error *e);
 int schema_host_check(const json_t *member, struct error *e);
 
+/* Of a condition (check_cond.c). */
+int schema_cond_check(enum schema_type_id type, const json_t *cond, struct error *e);
+bool schema_cond_ports(const json_t *cond); /* it asks for ports */
+int schema_cond_family(const json_t *cond); /* 4 or 6 when packets that match have that, else 0 */
+
 /* One error of a check: names the type and the field as people type it. */
 int schema_refuse(enum schema_type_id type, const char *json, struct error *e, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));

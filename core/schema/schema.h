@@ -113,6 +113,7 @@ enum {
     SA_ORDER = 1 << 15,   /* place among its siblings, from 1; kept beside the object, not in it */
     SA_MATCH = 1 << 16,   /* part of a match condition (rule, mirror, trace request) */
     SA_PIN = 1 << 17,     /* the object can't be deleted while this is set */
+    SA_BITS = 1 << 18,    /* SV_INT: 'words' name bits of it; CLI text "syn,ack", "none" for 0 */
 };
 
 /* What deleting the *referenced* object does to the object that holds the reference.  A match

@@ -40,11 +40,31 @@ static bool word_to_int(const char *const *words, const char *s, int64_t *n)
     return false;
 }
 
+/* "syn,ack": the bits of several words. */
+static bool bits_to_int(const char *const *words, const char *s, int64_t *n)
+{
+    char *copy = mem_strdup(s), *next = copy, *word;
+    bool known = *s != '\0';
+    int64_t bit;
+
+    *n = 0;
+    while (known && strcmp(s, "none") && (word = strsep(&next, ","))) {
+        known = word_to_int(words, word, &bit);
+        *n |= known ? bit : 0;
+    }
+    free(copy);
+    return known;
+}
+
 static int int_from_text(const struct schema_attr *a, const char *text, json_t **out,
                          struct error *e)
 {
     int64_t n;
 
+    if (a->flags & SA_BITS && bits_to_int(a->words, text, &n)) {
+        *out = json_integer(n);
+        return 0;
+    }
     if (!word_to_int(a->words, text, &n) && !text_to_int(text, &n))
         return bad_text(a, text, "a number", e);
     *out = json_integer(n);
@@ -286,10 +306,31 @@ int schema_from_text(const struct schema_attr *a, const char *text, json_t **val
 
 /* Back to text */
 
+static void bits_to_text(const struct schema_attr *a, json_int_t n, struct strbuf *sb)
+{
+    const char *gap = "";
+    int64_t bit;
+
+    for (const char *const *w = a->words; *w; w++) {
+        const char *eq = strchr(*w, '=');
+        if (!text_to_int(eq + 1, &bit) || !(n & bit))
+            continue;
+        sb_add(sb, gap);
+        sb_add_bytes(sb, *w, (size_t)(eq - *w));
+        gap = ",";
+    }
+    if (!*gap)
+        sb_add(sb, "none");
+}
+
 static void int_to_text(const struct schema_attr *a, json_int_t n, struct strbuf *sb)
 {
     int64_t word;
 
+    if (a->flags & SA_BITS) {
+        bits_to_text(a, n, sb);
+        return;
+    }
     for (const char *const *w = a->cli_words; w && *w; w++) {
         const char *eq = strchr(*w, '=');
         if (eq && text_to_int(eq + 1, &word) && word == n) {

@@ -10,6 +10,8 @@ const struct schema_attr schema_bridge_attrs[] = {
         "Default policy of its ports"),
     MIRRORS("in-mirrors", "inboundMirrorIds", "Copies of frames that enter"),
     MIRRORS("out-mirrors", "outboundMirrorIds", "Copies of frames that leave"),
+    REFS("tracerequests", "traceRequestIds", ST_TRACE_REQUEST, SD_CLEAR, SA_READONLY | SA_HIDDEN,
+         "Trace requests for it"),
     INT("tunnel-key", "tunnelKey", SA_READONLY | SA_HIDDEN, 1, 0xfffff,
         "Key of flooded frames in 1.x clouds"),
     INT("vni", "vni", SA_READONLY | SA_HIDDEN, 1, 0xffffff,

@@ -12,6 +12,8 @@ const struct schema_attr schema_router_attrs[] = {
         .example = "64512"),
     MIRRORS("in-mirrors", "inboundMirrorIds", "Copies of packets that enter"),
     MIRRORS("out-mirrors", "outboundMirrorIds", "Copies of packets that leave"),
+    REFS("tracerequests", "traceRequestIds", ST_TRACE_REQUEST, SD_CLEAR, SA_READONLY | SA_HIDDEN,
+         "Trace requests for it"),
     FILTER("local-redirect-chain", "localRedirectChainId", "Chain run before infilter"),
     FILTER("forward-chain", "forwardChainId", "Chain run before outfilter"),
     END,

@@ -4,6 +4,8 @@ static const char *const fwd_flow[] = {"fwd-flow", NULL};
 static const char *const return_flow[] = {"return-flow", NULL};
 static const char *const fragment_policies[] = {"any", "header", "nonheader", "unfragmented", NULL};
 static const char *const ethertypes[] = {"ipv4=2048", "arp=2054", "ipv6=34525", NULL};
+static const char *const tcp_flags[] = {"fin=1",  "syn=2",  "rst=4",   "psh=8",  "ack=16",
+                                        "urg=32", "ece=64", "cwr=128", "ae=256", NULL};
 static const char *const protocols[] = {"icmp=1", "tcp=6", "udp=17", "icmpv6=58", "sctp=132", NULL};
 
 #define M      (SA_MATCH | OPTIONAL)
@@ -33,6 +35,14 @@ static const char *const protocols[] = {"icmp=1", "tcp=6", "udp=17", "icmpv6=58"
             .max = 65535, INV("invTpSrc"), .example = "1024-65535"),                               \
         ROW("dst-port", "tpDst", SV_RANGE, M_INV, "Destination port; of ICMP its code", .min = 0,  \
             .max = 65535, INV("invTpDst"), .example = "80"),                                       \
+        INT("tcp-flags", "tcpFlags", M_INV | SA_BITS, 0, 0x1ff,                                    \
+            "TCP: flags that are set; those of the mask that aren't named here are clear",         \
+            INV("invTcpFlags"), .words = tcp_flags, .example = "syn"),                             \
+        INT("tcp-flags-mask", "tcpFlagsMask", M | SA_BITS, 1, 0x1ff,                               \
+            "TCP flags that count; those of tcp-flags when not set", .words = tcp_flags,           \
+            .example = "syn,ack"),                                                                 \
+        INT("icmp-id", "icmpId", M_INV, 0, 65535, "ICMP, ICMPv6: identifier of an echo",           \
+            INV("invIcmpId")),                                                                     \
         BOOL("flow", "matchForwardFlow", M, "Packets in the direction the connection was opened",  \
              .cli_words = fwd_flow),                                                               \
         BOOL("flow", "matchReturnFlow", M, "Packets in the other direction",                       \
@@ -92,10 +102,10 @@ static const struct schema_attr nat_target_rows[] = {
 };
 
 static const char *const rule_types[] = {
-    "accept", "continue", "drop", "jump", "l2_transform", "redirect", "reject",
+    "accept", "continue", "drop", "jump", "l2_transform", "log",      "redirect", "reject",
     "return", "trace",    "dnat", "snat", "rev_dnat",     "rev_snat", NULL};
 static const char *const rule_type_words[] = {
-    "accept", "continue", "drop", "jump", "l2-transform", "redirect", "reject",
+    "accept", "continue", "drop", "jump", "l2-transform", "log",      "redirect", "reject",
     "return", "trace",    "dnat", "snat", "rev_dnat",     "rev_snat", NULL};
 static const char *const flow_actions[] = {"accept", "continue", "redirect", "return", NULL};
 
