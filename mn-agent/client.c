@@ -114,6 +114,7 @@ static const struct column port_columns[] = {
     {"tx_bytes", "tx-bytes"},
     {"upcalls", "upcalls"},
     {"upcalls_lost", "upcalls-lost"},
+    {"limited", "limited"},
     {NULL, NULL},
 };
 

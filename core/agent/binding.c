@@ -34,7 +34,8 @@ struct binding {
     uint32_t port_no, tunnel_key;
     unsigned old_mtu; /* 0: not changed by us */
     bool mtu_seen_to;
-    int n_leaving; /* atomic: workers that still have flows */
+    uint32_t kbps, burst_kb; /* limit told to the datapath */
+    int n_leaving;           /* atomic: workers that still have flows */
     struct removal *removals;
     UT_hash_handle hh, hh_key;
 };
@@ -93,6 +94,21 @@ static void restore_mtu(struct bindings *bs, struct binding *b)
     }
     b->old_mtu = 0;
     b->mtu_seen_to = false;
+}
+
+/* A port's limit may change while it is served, and the port may not be loaded yet. */
+static void set_limit(struct bindings *bs, struct binding *b)
+{
+    const struct topo_port *port = topo_port(bs->agent->topo, b->port);
+
+    if (!port || (port->max_kbps == b->kbps && port->max_burst_kb == b->burst_kb))
+        return;
+    b->kbps = port->max_kbps;
+    b->burst_kb = port->max_burst_kb;
+    int rc = dp_port_limit(bs->agent->opts.dp, b->port_no, b->kbps, b->burst_kb);
+    if (rc && b->kbps)
+        log_limited(LOG_LVL_WARN, "agent", "interface %s can't be limited to %u kb/s: %s",
+                    b->ifname, b->kbps, strerror(-rc));
 }
 
 static void forget(struct bindings *bs, struct binding *b)
@@ -265,6 +281,8 @@ static bool serve(struct bindings *bs, struct binding *b)
     }
     b->state = SERVED;
     b->why = NULL;
+    b->kbps = b->burst_kb = UINT32_MAX; /* whatever an earlier process left */
+    set_limit(bs, b);
     give_key(bs, b, choose_key(bs, b));
     sync_need(a->sync, b->port);
     declare(a, b->port, b->tunnel_key);
@@ -375,6 +393,9 @@ uint64_t bindings_run(struct bindings *bs, uint64_t now)
 
     if (bs->failed && now >= bs->retry_ns)
         bs->dirty = true;
+    for (b = bs->all; b; b = b->hh.next)
+        if (b->state == SERVED)
+            set_limit(bs, b);
     for (b = bs->all; b && !bs->dirty; b = b->hh.next)
         bs->dirty = (b->state == LEAVING && !__atomic_load_n(&b->n_leaving, __ATOMIC_ACQUIRE)) ||
                     (b->state == SERVED && !b->mtu_seen_to && !bs->agent->opts.keep_mtu);

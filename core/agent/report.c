@@ -149,6 +149,7 @@ static void add_traffic(json_t *row, const struct port_list *l, uint32_t port_no
         json_object_set_new(row, "tx_bytes", number(p->tx_bytes));
         json_object_set_new(row, "upcalls", number(p->upcalls));
         json_object_set_new(row, "upcalls_lost", number(p->upcalls_lost));
+        json_object_set_new(row, "limited", number(p->limited));
         return;
     }
 }

@@ -61,6 +61,11 @@ int dp_port_each(struct dp *dp, dp_port_fn *fn, void *aux)
     return dp->ops->port_each(dp, fn, aux);
 }
 
+int dp_port_limit(struct dp *dp, uint32_t port_no, uint32_t kbps, uint32_t burst_kb)
+{
+    return dp->ops->port_limit ? dp->ops->port_limit(dp, port_no, kbps, burst_kb) : -ENOTSUP;
+}
+
 int dp_tunnel_local(struct dp *dp, const struct ip *local, enum flow_tunnel type, struct error *e)
 {
     return dp->ops->tunnel_local(dp, local, type, e);

@@ -43,6 +43,12 @@ const char *dp_type(const struct dp *dp);
 int dp_port_add(struct dp *dp, const char *ifname, uint32_t *port_no, struct error *e);
 int dp_port_del(struct dp *dp, uint32_t port_no, struct error *e); /* gone interfaces too */
 
+/* Limits what comes from the port, upcalls included: a bucket of 'burst_kb' kilobits that fills at
+ * 'kbps' kilobits a second; while there is anything in it a packet passes, whatever its size (a
+ * merged one may leave it in debt), else it is dropped and counted.  kbps 0: no limit.
+ * -ENOTSUP: this datapath can't (ovs). */
+int dp_port_limit(struct dp *dp, uint32_t port_no, uint32_t kbps, uint32_t burst_kb);
+
 struct dp_port {
     uint32_t port_no;
     int ifindex; /* 0 when the interface is gone */
@@ -50,6 +56,7 @@ struct dp_port {
     uint64_t rx_packets, rx_bytes; /* from the port */
     uint64_t tx_packets, tx_bytes; /* to the port */
     uint64_t upcalls, upcalls_lost;
+    uint64_t limited; /* dropped by dp_port_limit() */
 };
 typedef int dp_port_fn(const struct dp_port *p, void *aux);
 int dp_port_each(struct dp *dp, dp_port_fn *fn, void *aux);
@@ -130,6 +137,8 @@ struct dp_ops {
     int (*port_add)(struct dp *dp, const char *ifname, uint32_t *port_no, struct error *e);
     int (*port_del)(struct dp *dp, uint32_t port_no, struct error *e);
     int (*port_each)(struct dp *dp, dp_port_fn *fn, void *aux);
+    int (*port_limit)(struct dp *dp, uint32_t port_no, uint32_t kbps,
+                      uint32_t burst_kb); /* or null */
     int (*tunnel_local)(struct dp *dp, const struct ip *local, enum flow_tunnel type,
                         struct error *e);
     int (*tunnel_bind)(struct dp *dp, uint32_t tun_id, uint32_t port_no, struct error *e);

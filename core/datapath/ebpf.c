@@ -222,6 +222,7 @@ const struct dp_ops dp_ebpf_ops = {
     .port_add = ebpf_port_add,
     .port_del = ebpf_port_del,
     .port_each = ebpf_port_each,
+    .port_limit = ebpf_port_limit,
     .tunnel_local = ebpf_tunnel_local,
     .tunnel_bind = ebpf_tunnel_bind,
     .tunnel_unbind = ebpf_tunnel_unbind,

@@ -14,7 +14,7 @@
 
 #include <linux/types.h>
 
-#define FP_ABI 1
+#define FP_ABI 2
 
 #define FP_MAX_PORTS     8192
 #define FP_MAX_MASKS     64
@@ -189,10 +189,12 @@ struct fp_port {
     __u32 sent, done; /* upcalls put in the ring, and finished by the process */
     __u64 paid_ns;    /* rate of upcalls: time that is used up */
     char ifname[16];
+    __u64 limit_cost, limit_depth_ns, limit_ns; /* struct dp_bucket; time that is paid for */
 };
+#define FP_COST_SHIFT 20
 
 struct fp_port_stats {
-    __u64 rx_packets, rx_bytes, tx_packets, tx_bytes, upcalls, upcalls_lost;
+    __u64 rx_packets, rx_bytes, tx_packets, tx_bytes, upcalls, upcalls_lost, limited;
 };
 
 #define FP_TUNNEL_READY 1 /* header and ifindex are good */

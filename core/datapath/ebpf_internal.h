@@ -161,6 +161,7 @@ bool ebpf_tc_is(int ifindex, int prog_fd);
 /* ebpf_port.c */
 int ebpf_port_add(struct dp *dp, const char *ifname, uint32_t *port_no, struct error *e);
 int ebpf_port_del(struct dp *dp, uint32_t port_no, struct error *e);
+int ebpf_port_limit(struct dp *dp, uint32_t port_no, uint32_t kbps, uint32_t burst_kb);
 int ebpf_port_each(struct dp *dp, dp_port_fn *fn, void *aux);
 void ebpf_ports_adopt(struct ebpf_dp *d);
 void ebpf_ports_close(struct ebpf_dp *d, bool keep);

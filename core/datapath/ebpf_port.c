@@ -209,6 +209,7 @@ static void sum_stats(const struct ebpf_dp *d, uint32_t no, struct dp_port *p)
             p->tx_bytes += each[i].tx_bytes;
             p->upcalls += each[i].upcalls;
             p->upcalls_lost += each[i].upcalls_lost;
+            p->limited += each[i].limited;
         }
     free(each);
 }
@@ -230,6 +231,23 @@ int ebpf_port_each(struct dp *dp, dp_port_fn *fn, void *aux)
         rc = fn(&p, aux);
     }
     return rc;
+}
+
+_Static_assert(FP_COST_SHIFT == DP_COST_SHIFT, "one scale of costs");
+
+int ebpf_port_limit(struct dp *dp, uint32_t port_no, uint32_t kbps, uint32_t burst_kb)
+{
+    struct ebpf_dp *d = ebpf_of(dp);
+    struct dp_bucket b = dp_bucket_of(kbps, burst_kb);
+
+    if (!in_use(d, port_no))
+        return -ENOENT;
+    struct fp_port *port = &d->ports[port_no];
+
+    __atomic_store_n(&port->limit_depth_ns, b.depth_ns, __ATOMIC_RELEASE);
+    __atomic_store_n(&port->limit_ns, 0, __ATOMIC_RELEASE); /* a debt of another rate is void */
+    __atomic_store_n(&port->limit_cost, b.cost, __ATOMIC_RELEASE);
+    return 0;
 }
 
 void ebpf_port_link(struct ebpf_dp *d, const struct rtnl_link *link, bool gone)

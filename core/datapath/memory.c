@@ -260,6 +260,7 @@ const struct dp_ops dp_memory_ops = {
     .port_add = memory_port_add,
     .port_del = memory_port_del,
     .port_each = memory_port_each,
+    .port_limit = memory_port_limit,
     .tunnel_local = memory_tunnel_local,
     .tunnel_bind = memory_tunnel_bind,
     .tunnel_unbind = memory_tunnel_unbind,

@@ -27,6 +27,8 @@ struct memory_port {
     struct dp_port stats;
     struct upcall_port waiting;
     uint64_t tokens_ns; /* token bucket: time that is paid for */
+    struct dp_bucket limit;
+    uint64_t limit_ns; /* likewise, of that */
 };
 
 struct memory_if {
@@ -104,6 +106,7 @@ void memory_if_clear(struct memory_if *iface);
 struct upcall_turns *memory_turns_of(struct memory_dp *d, const struct memory_port *port);
 int memory_port_add(struct dp *dp, const char *ifname, uint32_t *port_no, struct error *e);
 int memory_port_del(struct dp *dp, uint32_t port_no, struct error *e);
+int memory_port_limit(struct dp *dp, uint32_t port_no, uint32_t kbps, uint32_t burst_kb);
 int memory_port_each(struct dp *dp, dp_port_fn *fn, void *aux);
 int memory_tunnel_local(struct dp *dp, const struct ip *local, enum flow_tunnel type,
                         struct error *e);

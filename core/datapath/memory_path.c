@@ -92,6 +92,21 @@ static bool rate_allows(struct memory_dp *dp, struct memory_port *port, uint64_t
     return true;
 }
 
+static bool limit_allows(struct memory_dp *dp, struct memory_port *port, size_t size)
+{
+    const struct dp_bucket *b = &port->limit;
+
+    if (!b->cost)
+        return true;
+    uint64_t now = dp->now(dp->now_aux), oldest = now > b->depth_ns ? now - b->depth_ns : 0;
+
+    port->limit_ns = MAX(port->limit_ns, oldest);
+    if (port->limit_ns >= now)
+        return false;
+    port->limit_ns += size * b->cost >> DP_COST_SHIFT;
+    return true;
+}
+
 static void up(struct memory_dp *dp, struct memory_port *port, enum dp_reason reason,
                const uint8_t *frame, size_t size)
 {
@@ -124,6 +139,10 @@ void memory_path_from_port(struct memory_dp *dp, struct memory_port *port, const
 
     port->stats.rx_packets++;
     port->stats.rx_bytes += size;
+    if (!limit_allows(dp, port, size)) {
+        port->stats.limited++;
+        return;
+    }
     memset(&key, 0, sizeof key);
     packet_parse(frame, size, &key, &layers);
     key.in_port = port->port_no;

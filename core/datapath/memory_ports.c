@@ -203,6 +203,21 @@ int memory_port_each(struct dp *dp, dp_port_fn *fn, void *aux)
     return rc;
 }
 
+int memory_port_limit(struct dp *dp, uint32_t port_no, uint32_t kbps, uint32_t burst_kb)
+{
+    struct memory_dp *d = memory_of(dp);
+
+    pthread_mutex_lock(&d->lock);
+    struct memory_port *port = port_at(d, port_no);
+
+    if (port) {
+        port->limit = dp_bucket_of(kbps, burst_kb);
+        port->limit_ns = 0; /* a debt of another rate means nothing */
+    }
+    pthread_mutex_unlock(&d->lock);
+    return port ? 0 : -ENOENT;
+}
+
 /* Tunnels. */
 
 void memory_dp_join(struct dp *dp, struct memory_board *board)
