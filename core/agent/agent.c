@@ -107,10 +107,14 @@ static void on_changed(void *aux, const struct tag_change *changes, size_t n)
     tag_t host = tag_object(a->local_host), tunnel = tag_tunnel(a->local_host);
 
     agent_announce(a, changes, n);
-    for (size_t i = 0; i < n; i++)
+    bool objects = false; /* one may be a bound port, whose limit changed */
+
+    for (size_t i = 0; i < n; i++) {
+        objects |= changes[i].tag >> 56 == TAG_OBJECT;
         if (changes[i].tag == host || changes[i].tag == tunnel)
             __atomic_store_n(&a->host_changed, 1, __ATOMIC_RELEASE);
-    if (__atomic_load_n(&a->host_changed, __ATOMIC_ACQUIRE))
+    }
+    if (objects || __atomic_load_n(&a->host_changed, __ATOMIC_ACQUIRE))
         inbox_wake(&a->control);
 }
 
@@ -190,6 +194,8 @@ static int open_workers(struct agent *a)
                                    .dp = a->opts.dp,
                                    .local_host = a->local_host,
                                    .ports = &a->ports,
+                                   .state = a->state,
+                                   .tell_others = a->n_workers > 1 ? agent_tell_others : NULL,
                                    .need = host_need,
                                    .learn = host_learn};
     a->workers = NEW_ARRAY(a->n_workers, struct worker *);
@@ -240,6 +246,8 @@ int agent_open(const struct agent_options *opts, struct agent **out, struct erro
     if (!rc)
         rc = open_sync(a, e);
     if (!rc)
+        rc = agent_open_state(a);
+    if (!rc)
         rc = open_workers(a);
     if (!rc)
         rc = agent_adopt_flows(a, 0);
@@ -269,6 +277,7 @@ void agent_close(struct agent *a, bool keep)
     bindings_free(a->bindings, keep);
     sync_close(a->sync);
     portmap_free(a->ports);
+    state_free(a->state);
     topo_free(a->topo);
     ifaces_free(a->ifaces);
     inbox_free(&a->control);
@@ -370,6 +379,7 @@ uint64_t agent_run_control(struct agent *a, uint64_t now)
     start_workers(a, now);
     next = MIN(next, run_locals(a, now));
     next = MIN(next, run_report(a, now));
+    next = MIN(next, agent_sweep_state(a, now));
     if (now >= a->next_stats_ns) {
         if (a->next_stats_ns)
             agent_read_stats(a, now);
@@ -472,6 +482,11 @@ unsigned agent_n_workers(const struct agent *a)
 struct topo *agent_topo(struct agent *a)
 {
     return a->topo;
+}
+
+struct state *agent_state(struct agent *a)
+{
+    return a->state;
 }
 
 struct dp *agent_dp(struct agent *a)

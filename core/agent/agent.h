@@ -5,7 +5,8 @@
  * the datapath forwards.  Three kinds of thread, each with things of its own:
  *
  *     topology   store and loader; may block on the store
- *     control    interfaces, bindings, ports of the datapath, statistics, what people ask
+ *     control    interfaces, bindings, ports of the datapath, statistics, what people ask; ends
+ *                connections nobody uses
  *     workers    flows; one per queue of the datapath
  *
  * They talk through inboxes (inbox.h); what a change makes untrue goes from the topology thread to
@@ -31,7 +32,8 @@ struct agent_options {
     struct dp *dp;       /* borrowed; flows and ports found in it are taken over */
     unsigned n_workers;  /* queues of the datapath; 0: 1 */
     bool keep_mtu;       /* leave the MTU of bound interfaces alone (interfaces that aren't real) */
-    struct ft_limits flows; /* max_flows: of all workers together */
+    struct ft_limits flows;    /* max_flows: of all workers together */
+    struct state_limits state; /* .gone and .aux are set here */
     struct asking_limits asking;
     uint64_t park_ns;         /* 0: 5 s */
     uint64_t stats_ns;        /* between two readings of the datapath's statistics; 0: 5 s */
@@ -69,6 +71,7 @@ uint64_t agent_now(const struct agent *a);
 
 /* For reports; control thread unless said otherwise. */
 struct topo *agent_topo(struct agent *a);
+struct state *agent_state(struct agent *a);
 struct dp *agent_dp(struct agent *a);
 struct worker *agent_worker(struct agent *a, unsigned worker);
 const struct agent_options *agent_options(const struct agent *a);

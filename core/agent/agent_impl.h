@@ -11,6 +11,7 @@ struct agent {
     struct topo *topo;
     struct sync *sync;
     topo_ref local_host;
+    struct state *state;   /* connections */
     struct portmap *ports; /* RCU: written by control, read by workers */
     struct worker_host host;
     unsigned n_workers;
@@ -28,7 +29,7 @@ struct agent {
         uint8_t type;
     } * locals; /* told to the datapath */
     size_t n_locals;
-    uint64_t next_stats_ns, next_locals_ns;
+    uint64_t next_stats_ns, next_locals_ns, next_sweep_ns;
     bool started; /* workers have been let loose */
 
     uint64_t ahead_ns;    /* atomic, control writes: agent's clock minus the datapath's */
@@ -45,6 +46,14 @@ void agent_call_control(struct agent *a, void (*fn)(void *a, void *aux), void *a
 void agent_ask_worker(struct agent *a, unsigned worker, void (*fn)(void *worker, void *aux),
                       void *aux);
 void agent_announce(struct agent *a, const struct tag_change *changes, size_t n);
+
+/* connections.c */
+int agent_open_state(struct agent *a);
+/* To all workers but one. */
+void agent_tell_others(struct worker_host *h, unsigned queue, const struct tag_change *changes,
+                       size_t n);
+/* Removes some of the records nobody uses any more; returns when to go on. */
+uint64_t agent_sweep_state(struct agent *a, uint64_t now);
 
 /* stats.c */
 void agent_read_stats(struct agent *a, uint64_t now);

@@ -37,9 +37,12 @@
     X(parked_timeouts)                                                                             \
     X(parked_overflow)                                                                             \
     X(neighbours_asked)                                                                            \
-    X(packets_sent) /* by the agent: first packets, answers */                                     \
-    X(copies_lost)  /* outputs without a way: port not served, no tunnel */                        \
-    X(drops)        /* packets the agent dropped itself */
+    X(records_made)    /* of connections */                                                        \
+    X(state_conflicts) /* simulated again: others took what it chose */                            \
+    X(state_refused)   /* packets dropped: records couldn't be made */                             \
+    X(packets_sent)    /* by the agent: first packets, answers */                                  \
+    X(copies_lost)     /* outputs without a way: port not served, no tunnel */                     \
+    X(drops)           /* packets the agent dropped itself */
 
 struct worker_counters {
 #define X(name) uint64_t name;

@@ -35,7 +35,8 @@ struct list {
 
 struct flowtable {
     uint32_t max_flows, n_flows, bucket_mask;
-    uint32_t short_life, idle_life, resimulate, patience, look_interval; /* steps */
+    uint32_t short_life, idle_life, patience, look_interval; /* steps */
+    uint32_t resimulate[FT_N_CLASSES];
     uint32_t *buckets;
     struct slab slabs[N_SLABS];
     struct flow_masks masks;
@@ -48,7 +49,7 @@ enum { DUE = FT_N_CLASSES, DEFERRED, N_LISTS };
 
 const char *ft_class_name(enum ft_class c)
 {
-    static const char *const names[] = {"short-drop", "drop", "forward"};
+    static const char *const names[] = {"short-drop", "drop", "forward", "stateful"};
 
     return names[c];
 }
@@ -77,7 +78,9 @@ struct flowtable *ft_new(const struct ft_limits *limits)
     ft->max_flows = l.max_flows ? MIN(l.max_flows, 1u << 24) : 200000;
     ft->short_life = steps(l.short_ns ? l.short_ns : 5 * NSEC_PER_SEC);
     ft->idle_life = steps(l.idle_ns ? l.idle_ns : 60 * NSEC_PER_SEC);
-    ft->resimulate = steps(l.resimulate_ns ? l.resimulate_ns : 45 * NSEC_PER_SEC);
+    for (unsigned c = 0; c < FT_N_CLASSES; c++)
+        ft->resimulate[c] = steps(l.resimulate_ns ? l.resimulate_ns : 45 * NSEC_PER_SEC);
+    ft->resimulate[FT_STATEFUL] = steps(l.stateful_ns ? l.stateful_ns : 20 * NSEC_PER_SEC);
     ft->patience = steps(l.patience_ns ? l.patience_ns : 5 * NSEC_PER_SEC);
     ft->look_interval = MAX(1u, ft->idle_life / 4);
     while (n < ft->max_flows)
@@ -437,6 +440,11 @@ bool ft_defer(struct flowtable *ft, uint32_t id, const tag_t *tags, size_t n_tag
     return true;
 }
 
+static bool used_since(const struct rec *r)
+{
+    return r->used && (int32_t)(r->used - r->simulated) > 0;
+}
+
 /* What the turn of flow 'id' comes to: true when it shall go. */
 static bool look_at(struct flowtable *ft, uint32_t id, uint32_t now)
 {
@@ -444,8 +452,7 @@ static bool look_at(struct flowtable *ft, uint32_t id, uint32_t now)
 
     if (r->class == FT_SHORT || r->state == DEFERRED || passed(now, last_use(r), ft->idle_life))
         return true;
-    bool stale = passed(now, r->simulated, ft->resimulate) && r->used &&
-                 (int32_t)(r->used - r->simulated) > 0;
+    bool stale = passed(now, r->simulated, ft->resimulate[r->class]) && used_since(r);
     r->looked = now;
     move(ft, id, stale ? DUE : 0);
     return false;
@@ -513,6 +520,7 @@ void ft_info(const struct flowtable *ft, uint32_t id, uint64_t now, struct ft_in
     out->class = r->class;
     out->due = r->state == DUE;
     out->deferred = r->state == DEFERRED;
+    out->used_since = used_since(r);
     out->drop = r->drop;
     out->outs_hash = r->outs_hash;
     out->set = r->set;

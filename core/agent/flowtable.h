@@ -25,6 +25,7 @@ enum ft_class {
     FT_SHORT, /* drop that may soon be untrue (no route, neighbour silent, error) */
     FT_DROP,  /* drop by decision */
     FT_FORWARD,
+    FT_STATEFUL, /* forwards, and stands on records of connections */
     FT_N_CLASSES
 };
 const char *ft_class_name(enum ft_class c);
@@ -34,6 +35,7 @@ struct ft_limits {
     uint64_t short_ns;      /* life of FT_SHORT; 0: 5 s */
     uint64_t idle_ns;       /* the others go after this without a packet; 0: 60 s */
     uint64_t resimulate_ns; /* a used flow is simulated again after this; 0: 45 s */
+    uint64_t stateful_ns;   /* the same of FT_STATEFUL: its records must not die; 0: 20 s */
     uint64_t patience_ns;   /* a deferred flow goes after this; 0: 5 s */
 };
 
@@ -105,6 +107,7 @@ struct ft_info {
     struct flow_key key, mask;
     enum ft_class class;
     bool due, deferred;
+    bool used_since; /* a packet was seen since it was simulated last */
     uint32_t drop, outs_hash, set;
     uint64_t age_ns, used_ns; /* before 'now': since it was made, since its last packet */
     uint32_t packets;

@@ -32,11 +32,6 @@ struct parked *parked_new(void)
     return NEW(struct parked);
 }
 
-static tag_t need_tag(const struct sim_need *need)
-{
-    return need->kind == SIM_NEED_NEIGH ? tag_neigh(need->ref, &need->ip) : tag_object(need->ref);
-}
-
 static void unlink_wants(struct parked *p, struct place *place)
 {
     for (uint32_t i = 0; i < place->pub.n_needs; i++) {
@@ -83,7 +78,7 @@ static struct place *take_place(struct parked *p)
 void parked_add(struct parked *p, const struct dp_upcall *up, const struct sim_need *needs,
                 uint32_t n_needs, uint64_t until_ns, struct parked_packet **gone)
 {
-    struct place *out = crowded(p, need_tag(&needs[0]));
+    struct place *out = crowded(p, parked_tag(&needs[0]));
 
     if (!out && p->n >= PARKED_MAX)
         out = p->waiting;
@@ -102,7 +97,7 @@ void parked_add(struct parked *p, const struct dp_upcall *up, const struct sim_n
     for (uint32_t i = 0; i < place->pub.n_needs; i++) {
         struct want *w = &place->wants[i];
         place->pub.needs[i] = needs[i];
-        *w = (struct want){.tag = need_tag(&needs[i]), .place = place};
+        *w = (struct want){.tag = parked_tag(&needs[i]), .place = place};
         DL_APPEND(p->buckets[w->tag % BUCKETS], w);
     }
     DL_APPEND(p->waiting, place);

@@ -1,10 +1,10 @@
 /* Waiting room: packets whose simulation lacks something (an object being loaded, a neighbour being
- * asked).
+ * asked, ports being leased).
  *
- * Each waits for tags: the loaded object's, the neighbour entry's.  When one of them is announced,
- * the packet is ready to be simulated again from the start; when its time is over, it is ready too,
- * with its needs given up.  Bounded in packets, and in packets for one need: then the oldest that
- * waits for the same goes.  Thread: one owner. */
+ * Each waits for tags: the loaded object's, the neighbour entry's, the lease's.  When one of them
+ * is announced, the packet is ready to be simulated again from the start; when its time is over, it
+ * is ready too, with its needs given up.  Bounded in packets, and in packets for one need: then the
+ * oldest that waits for the same goes.  Thread: one owner. */
 #ifndef MN_AGENT_PARKED_H
 #define MN_AGENT_PARKED_H
 
@@ -22,6 +22,19 @@ struct parked_packet {
     uint32_t n_needs;
     struct sim_need needs[PARKED_NEEDS];
 };
+
+/* The tag that is announced when it is met. */
+static inline tag_t parked_tag(const struct sim_need *need)
+{
+    switch ((enum sim_need_kind)need->kind) {
+    case SIM_NEED_NEIGH:
+        return tag_neigh(need->ref, &need->ip);
+    case SIM_NEED_PORTS:
+        return tag_ports(need->ref, &need->ip);
+    default:
+        return tag_object(need->ref);
+    }
+}
 
 struct parked;
 

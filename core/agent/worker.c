@@ -67,16 +67,13 @@ static size_t take_upcalls(struct worker *w)
     w->n_outcomes = 0;
     for (int i = 0; i < n; i++)
         worker_packet(w, &ups[i], NULL);
-    flow_batch_flush(&w->batch);
+    worker_flush(w);
     return (size_t)n;
 }
 
 static void untrue(tag_t tag, void *aux)
 {
-    struct worker *w = aux;
-
-    w->counters.invalidated_flows += ft_invalidate(w->ft, tag, w->now);
-    parked_wake(w->parked, tag);
+    worker_untrue(aux, tag);
 }
 
 static void hear_changes(struct worker *w, size_t n, bool all)
@@ -85,7 +82,7 @@ static void hear_changes(struct worker *w, size_t n, bool all)
     for (size_t i = 0; i < n && !all; i++) {
         const struct tag_change *c = &w->spare[i];
         if (c->tag)
-            untrue(c->tag, w);
+            worker_untrue(w, c->tag);
         else
             dst_tags_changed(w->dsts, c->router, &c->prefix, untrue, w);
     }
@@ -124,7 +121,7 @@ static void run_parked(struct worker *w)
         n++;
     }
     if (n)
-        flow_batch_flush(&w->batch);
+        worker_flush(w);
     while (n)
         parked_done(w->parked, done[--n]);
 }
@@ -149,7 +146,7 @@ static void learn_again(struct worker *w)
         if (!worker_flow_teaches(w, w->learn_at))
             w->learn_lacks = true;
     }
-    flow_batch_flush(&w->batch);
+    worker_flush(w);
 }
 
 static void run_due(struct worker *w)
@@ -162,7 +159,7 @@ static void run_due(struct worker *w)
         return;
     for (unsigned n = 0; n < DUE_MAX && (id = ft_due(w->ft)); n++)
         worker_flow(w, id);
-    flow_batch_flush(&w->batch);
+    worker_flush(w);
 }
 
 static void expire_flows(struct worker *w)
@@ -176,7 +173,7 @@ static void expire_flows(struct worker *w)
         flow_batch_remove(&w->batch, ids[i]);
     w->counters.flows_expired += n;
     w->next_look_ns = n == LOOK_MAX ? w->now : w->now + LOOK_NS;
-    flow_batch_flush(&w->batch);
+    worker_flush(w);
 }
 
 bool worker_run(struct worker *w, uint64_t now)
@@ -189,7 +186,7 @@ bool worker_run(struct worker *w, uint64_t now)
     expire_flows(w);
     if (now >= asking_next_ns(w->asking)) {
         asking_run(w->asking, now, worker_ask_again, w);
-        flow_batch_flush(&w->batch);
+        worker_flush(w);
     }
     return n == WORKER_UPCALLS || inbox_any(&w->inbox) || parked_any_ready(w->parked) ||
            (w->stage == WORKER_WORKS && ft_due(w->ft)) || worker_next_ns(w) <= now;
@@ -265,7 +262,7 @@ void worker_remove_port(struct worker *w, topo_ref port, uint32_t port_no)
         if (key.in_port == port_no)
             flow_batch_remove(&w->batch, id);
     }
-    flow_batch_flush(&w->batch);
+    worker_flush(w);
 }
 
 const struct flowtable *worker_flows(const struct worker *w)

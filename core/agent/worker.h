@@ -12,6 +12,13 @@
  * A touched flow stays installed while it is simulated again and is replaced in place, so that a
  * change that alters nothing for it costs its traffic nothing.
  *
+ * Connections (state/state.h) are shared by all workers.  What a simulation found or proposes is
+ * committed before anything comes of it; the tags of records that are new are untrue then.  This
+ * worker's own flows are touched at once, before the flow of this very simulation is entered; other
+ * workers hear of the whole batch before its packets are sent.  So a return packet that another
+ * worker simulated in vain meanwhile has its flow in the table when the announcement is read, as
+ * above.  Records are kept alive by simulating the flows that stand on them more often than others.
+ *
  * Packets that lack something (object, neighbour) are parked and run again from the start; the
  * worker asks for it through 'struct worker_host'.
  *
@@ -35,6 +42,13 @@ struct worker_host {
     struct portmap **ports; /* RCU pointer */
     /* Load this object, then announce its tag. */
     void (*need)(struct worker_host *h, topo_ref object);
+    /* Connections; null: none are kept. */
+    struct state *state;
+    /* Make these tags known to all workers but the one of this queue; null: there is no other. */
+    void (*tell_others)(struct worker_host *h, unsigned queue, const struct tag_change *changes,
+                        size_t n);
+    /* Lease this block of ports, then announce tag_ports(); null: never. */
+    void (*lease)(struct worker_host *h, const struct sim_need *need);
     /* A packet that entered here taught this: enter it in its table, and announce it if it's new.
      */
     void (*learn)(struct worker_host *h, unsigned queue, const struct sim_learn *learn,

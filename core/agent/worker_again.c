@@ -68,11 +68,6 @@ static void clean_mask(struct flow_key *mask)
     mask->n_vlans = 0;
 }
 
-static tag_t need_tag(const struct sim_need *need)
-{
-    return need->kind == SIM_NEED_NEIGH ? tag_neigh(need->ref, &need->ip) : tag_object(need->ref);
-}
-
 static bool needs_object(const struct sim_result *r)
 {
     for (uint32_t i = 0; i < r->n_needs; i++)
@@ -96,7 +91,7 @@ static void defer(struct worker *w, uint32_t id, const struct sim_result *r)
     memcpy(tags + n, r->tags, r->n_tags * sizeof *tags);
     n += r->n_tags;
     for (uint32_t i = 0; i < r->n_needs; i++)
-        tags[n++] = need_tag(&r->needs[i]);
+        tags[n++] = parked_tag(&r->needs[i]);
     worker_send_emits(w, r, true);
     worker_need(w, r);
     if (!ft_defer(w->ft, id, tags, n, w->now))
@@ -107,7 +102,7 @@ static void defer(struct worker *w, uint32_t id, const struct sim_result *r)
 static bool simulate_key(struct worker *w, uint32_t id, struct flow_key *key, struct flow_key *mask,
                          struct sim_result *r)
 {
-    struct sim_input in = {.topo = w->host->topo, .now_ns = w->now};
+    struct sim_input in = {.topo = w->host->topo, .state = w->host->state, .now_ns = w->now};
     uint8_t *frame = arena_alloc(&w->batch.arena, AGAIN_FRAME);
 
     ft_key(w->ft, id, key, mask);
@@ -142,7 +137,8 @@ void worker_flow(struct worker *w, uint32_t id)
     }
     worker_send_emits(w, &r, true);
     clean_mask(&r.mask);
-    if (looks_at_more(&r.mask, &mask) || !worker_learn(w, &r, WORKER_REFRESH)) {
+    if (looks_at_more(&r.mask, &mask) || !worker_learn(w, &r, WORKER_REFRESH) ||
+        !worker_keep_records(w, id, &r)) {
         flow_batch_remove(&w->batch, id); /* a real packet must come up */
         return;
     }

@@ -7,6 +7,7 @@
 #include "topology/dst_tags.h"
 
 #define WORKER_UPCALLS 64
+#define WORKER_NEWS    256 /* tags of new records, told together */
 
 /* The outcome of a simulated packet, for others like it in the same batch. */
 struct outcome {
@@ -38,6 +39,8 @@ struct worker {
     bool learn_lacks;        /* some flow of this round lacked an object */
     uint64_t learn_until_ns; /* then it begins without */
     uint64_t now, next_look_ns;
+    unsigned n_news;
+    struct tag_change news[WORKER_NEWS];
     unsigned n_outcomes;
     struct outcome outcomes[WORKER_UPCALLS];
 };
@@ -78,7 +81,22 @@ void worker_flow(struct worker *w, uint32_t id);
 /* Learns again what its packets taught an earlier process; false: an object isn't loaded yet. */
 bool worker_flow_teaches(struct worker *w, uint32_t id);
 
-/* Asks the agent for the objects among the needs. */
+/* Connections (worker_state.c). */
+
+/* Runs the simulator until what it proposes can be committed; 0, or why that failed (its result is
+ * worth nothing then).  A SIM_DROP or SIM_NEED commits nothing. */
+int worker_simulate(struct worker *w, const struct sim_input *in, struct sim_result *r);
+/* The cause of such a failure. */
+struct drop_cause worker_refusal(struct worker *w, const struct sim_result *r, int rc);
+/* For a flow simulated again: its records are kept as far as its traffic deserves; false when a
+ * real packet must come up. */
+bool worker_keep_records(struct worker *w, uint32_t id, const struct sim_result *r);
+/* This tag became untrue: flows and waiting packets of this worker. */
+void worker_untrue(struct worker *w, tag_t tag);
+/* Tells the other workers of new records, then hands the batch to the datapath. */
+void worker_flush(struct worker *w);
+
+/* Asks the agent for what is among the needs. */
 void worker_need(struct worker *w, const struct sim_result *r);
 void worker_send_emits(struct worker *w, const struct sim_result *r, bool solicits_only);
 asking_fn worker_ask_again; /* aux: the worker */

@@ -3,9 +3,13 @@
 
 void worker_need(struct worker *w, const struct sim_result *r)
 {
-    for (uint32_t i = 0; i < r->n_needs; i++)
-        if (r->needs[i].kind == SIM_NEED_OBJECT)
-            w->host->need(w->host, r->needs[i].ref);
+    for (uint32_t i = 0; i < r->n_needs; i++) {
+        const struct sim_need *need = &r->needs[i];
+        if (need->kind == SIM_NEED_OBJECT)
+            w->host->need(w->host, need->ref);
+        else if (need->kind == SIM_NEED_PORTS && w->host->lease)
+            w->host->lease(w->host, need);
+    }
 }
 
 static void collect_tags(struct worker *w, const struct sim_result *r, struct judgement *j)
@@ -34,7 +38,7 @@ static void judge_drop(const struct sim_result *r, struct judgement *j)
 void worker_judge(struct worker *w, const struct flow_key *key, const struct sim_result *r,
                   struct judgement *j)
 {
-    *j = (struct judgement){.class = r->brief ? FT_SHORT : FT_FORWARD};
+    *j = (struct judgement){.class = r->brief ? FT_SHORT : r->n_states ? FT_STATEFUL : FT_FORWARD};
     if (r->verdict == SIM_DROP) {
         judge_drop(r, j);
     } else if (r->verdict == SIM_FORWARD) {
@@ -172,11 +176,12 @@ static void remember(struct worker *w, const struct flow_key *key, const struct 
 
 static struct drop_cause timeout_cause(struct worker *w, const struct sim_need *need)
 {
-    bool neigh = need->kind == SIM_NEED_NEIGH;
+    static const uint16_t reasons[] = {[SIM_NEED_OBJECT] = SIM_TOPOLOGY_TIMEOUT,
+                                       [SIM_NEED_NEIGH] = SIM_NEIGH_TIMEOUT,
+                                       [SIM_NEED_PORTS] = SIM_NAT_TIMEOUT};
 
-    return (struct drop_cause){.reason = neigh ? SIM_NEIGH_TIMEOUT : SIM_TOPOLOGY_TIMEOUT,
-                               .kind = neigh ? TOPO_PORT
-                                             : (uint8_t)topo_kind_of(w->host->topo, need->ref),
+    return (struct drop_cause){.reason = reasons[need->kind],
+                               .kind = (uint8_t)topo_kind_of(w->host->topo, need->ref),
                                .object = *topo_id(w->host->topo, need->ref)};
 }
 
@@ -217,8 +222,11 @@ static void park(struct worker *w, const struct dp_upcall *up, const struct park
 
 void worker_packet(struct worker *w, const struct dp_upcall *up, const struct parked_packet *p)
 {
-    struct sim_input in = {
-        .topo = w->host->topo, .now_ns = w->now, .packet = up->packet, .size = up->size};
+    struct sim_input in = {.topo = w->host->topo,
+                           .state = w->host->state,
+                           .now_ns = w->now,
+                           .packet = up->packet,
+                           .size = up->size};
     struct packet_layers layers;
     struct judgement j;
     struct flow_key key;
@@ -239,13 +247,18 @@ void worker_packet(struct worker *w, const struct dp_upcall *up, const struct pa
         in.n_given_up = p->n_needs;
         w->counters.parked_timeouts++;
     }
-    sim_run(&in, &w->batch.arena, &r);
-    w->counters.simulated++;
+    int rc = worker_simulate(w, &in, &r);
     if (r.verdict == SIM_NEED) {
         park(w, up, p, &key, &r);
         return;
     }
     worker_learn(w, &r, WORKER_LEARN);
+    if (rc) { /* the next packet may find others out of its way: no flow */
+        struct drop_cause cause = worker_refusal(w, &r, rc);
+        count_drop(w, &cause, &key);
+        worker_send_emits(w, &r, true);
+        return;
+    }
     worker_judge(w, &key, &r, &j);
     if (j.install) {
         worker_install(w, &key, &r.mask, &j, up->reason == DP_MISS && !p);

@@ -67,6 +67,12 @@ static inline tag_t tag_state(enum state_kind kind, enum state_way way, topo_ref
                     hash_bytes(t, sizeof *t, (uint64_t)device << 8 | (unsigned)kind << 1 | way));
 }
 
+/* Which ports of 'ip' this host may use at 'device' was asked: a block has been leased. */
+static inline tag_t tag_ports(topo_ref device, const struct ip *ip)
+{
+    return tag_make(TAG_STATE_KEY, hash_bytes(ip, sizeof *ip, (uint64_t)device << 8 | 0xff));
+}
+
 struct state;
 
 /* A record that went otherwise than by state_remove(): its tags are untrue now. */

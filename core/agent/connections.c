@@ -1,0 +1,82 @@
+/* The life of connections beside what workers do: records end, and whoever stands on them hears. */
+#include "agent/agent_impl.h"
+
+#include "base/clock.h"
+
+#define SWEEP_NS  (100 * NSEC_PER_MSEC)
+#define SWEEP_MAX 8192 /* records looked at in a turn: far fewer tags than an inbox holds */
+#define NEWS      256
+
+void agent_tell_others(struct worker_host *h, unsigned queue, const struct tag_change *changes,
+                       size_t n)
+{
+    struct agent *a = caa_container_of(h, struct agent, host);
+
+    for (unsigned i = 0; i < a->n_workers; i++)
+        if (i != queue)
+            worker_announce(a->workers[i], changes, n);
+}
+
+struct ending {
+    struct agent *agent;
+    size_t n;
+    struct tag_change news[NEWS];
+};
+
+static void announce(struct ending *end)
+{
+    agent_announce(end->agent, end->news, end->n);
+    end->n = 0;
+}
+
+static void ended(const struct state_rec *r, void *aux)
+{
+    struct ending *end = aux;
+    tag_t tags[2];
+    unsigned n = state_tags(r, tags);
+
+    if (end->n + n > NEWS)
+        announce(end);
+    for (unsigned i = 0; i < n; i++)
+        end->news[end->n++] = (struct tag_change){.tag = tags[i]};
+}
+
+/* Given up by a full table, in the thread of whoever commits. */
+static void given_up(const struct state_rec *r, void *aux)
+{
+    struct tag_change news[2] = {0};
+    tag_t tags[2];
+    unsigned n = state_tags(r, tags);
+
+    for (unsigned i = 0; i < n; i++)
+        news[i].tag = tags[i];
+    agent_announce(aux, news, n);
+}
+
+int agent_open_state(struct agent *a)
+{
+    struct state_limits limits = a->opts.state;
+
+    limits.gone = given_up;
+    limits.aux = a;
+    int rc = state_new(&limits, &a->state);
+    if (!rc)
+        state_ports_all(a->state, true);
+    return rc;
+}
+
+/* All records in some ten seconds, a few at a time: a million of them cost nobody a pause. */
+uint64_t agent_sweep_state(struct agent *a, uint64_t now)
+{
+    struct ending end = {.agent = a};
+    uint32_t n = state_size(a->state);
+
+    if (!n)
+        return UINT64_MAX; /* the next statistics bring us back here */
+    if (now < a->next_sweep_ns)
+        return a->next_sweep_ns;
+    state_sweep(a->state, now, MIN(MAX(1024u, n / 64), SWEEP_MAX), ended, &end);
+    if (end.n)
+        announce(&end);
+    return a->next_sweep_ns = now + SWEEP_NS;
+}

@@ -1,0 +1,108 @@
+#include <errno.h>
+
+#include "agent/worker_internal.h"
+
+/* Two packets that took the same port a moment apart choose differently the next time; more often
+ * than this, and the table is so full that choosing is luck. */
+#define TRIES 8
+
+void worker_untrue(struct worker *w, tag_t tag)
+{
+    w->counters.invalidated_flows += ft_invalidate(w->ft, tag, w->now);
+    parked_wake(w->parked, tag);
+}
+
+static void tell_others(struct worker *w)
+{
+    if (w->n_news)
+        w->host->tell_others(w->host, w->opts.queue, w->news, w->n_news);
+    w->n_news = 0;
+}
+
+void worker_flush(struct worker *w)
+{
+    tell_others(w);
+    flow_batch_flush(&w->batch);
+}
+
+static void made(struct worker *w, const struct state_rec *rec)
+{
+    tag_t tags[2];
+    unsigned n = state_tags(rec, tags);
+
+    w->counters.records_made++;
+    for (unsigned i = 0; i < n; i++)
+        worker_untrue(w, tags[i]);
+    if (!w->host->tell_others)
+        return;
+    if (w->n_news + n > WORKER_NEWS)
+        tell_others(w);
+    for (unsigned i = 0; i < n; i++)
+        w->news[w->n_news++] = (struct tag_change){.tag = tags[i]};
+}
+
+static int commit(struct worker *w, const struct sim_result *r, uint64_t used)
+{
+    bool is_new[STATE_COMMIT_MAX];
+
+    if (!r->n_states || !w->host->state)
+        return 0;
+    int rc = state_commit(w->host->state, r->states, r->n_states, used, STATE_LOCAL, is_new);
+    for (uint32_t i = 0; !rc && i < r->n_states; i++)
+        if (is_new[i])
+            made(w, &r->states[i]);
+    return rc;
+}
+
+int worker_simulate(struct worker *w, const struct sim_input *in, struct sim_result *r)
+{
+    int rc = 0;
+
+    for (unsigned tries = 0; tries < TRIES; tries++) {
+        sim_run(in, &w->batch.arena, r);
+        w->counters.simulated++;
+        if (r->verdict == SIM_NEED || r->verdict == SIM_DROP)
+            return 0;
+        rc = commit(w, r, w->now);
+        if (rc != -EEXIST)
+            break;
+        w->counters.state_conflicts++;
+    }
+    w->counters.state_refused += rc != 0;
+    return rc;
+}
+
+struct drop_cause worker_refusal(struct worker *w, const struct sim_result *r, int rc)
+{
+    topo_ref device = r->states[0].device;
+    enum sim_reason reason = rc == -EEXIST   ? SIM_STATE_CONFLICT
+                             : rc == -ENOSPC ? SIM_STATE_FULL
+                                             : SIM_NO_MEMORY;
+
+    return (struct drop_cause){.reason = (uint16_t)reason,
+                               .kind = (uint8_t)topo_kind_of(w->host->topo, device),
+                               .object = *topo_id(w->host->topo, device)};
+}
+
+/* All records are there; none is kept alive by asking. */
+static bool all_there(struct worker *w, const struct sim_result *r)
+{
+    for (uint32_t i = 0; i < r->n_states; i++)
+        if (!state_touch(w->host->state, &r->states[i], 0))
+            return false;
+    return true;
+}
+
+/* A record dies when no packet has used it for a while, not when nobody has looked at its flow:
+ * what is kept is kept from the time of the last packet. */
+bool worker_keep_records(struct worker *w, uint32_t id, const struct sim_result *r)
+{
+    struct ft_info info;
+
+    if (!r->n_states || !w->host->state || r->verdict == SIM_DROP)
+        return true;
+    ft_info(w->ft, id, w->now, &info);
+    if (!info.used_since)
+        return all_there(w, r);
+    return !commit(w, r, w->now - MIN(info.used_ns, w->now));
+}
