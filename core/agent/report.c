@@ -332,6 +332,7 @@ static json_t *sync_counters(struct agent *a)
     json_object_set_new(o, "writes", number(s.writes));
     json_object_set_new(o, "conflicts", number(s.conflicts));
     json_object_set_new(o, "broken", number(s.broken));
+    json_object_set_new(o, "ignored", number(s.ignored));
     json_object_set_new(o, "learns_dropped", number(s.learns_dropped));
     return o;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "packet/dhcp6.h"
 
 int schema_refuse(enum schema_type_id type, const char *json, struct error *e, const char *fmt, ...)
 {
@@ -45,9 +46,10 @@ static bool get_ip(const json_t *obj, const char *json, struct ip *ip)
 
 static int check_device_rows(const json_t *port, struct error *e)
 {
-    static const char *const of_router[] = {"portMac",  "portSubnet",   "rtrPortVni",
-                                            "tunnelIp", "offRampVxlan", NULL};
-    static const char *const of_bridge[] = {"vlanId", "vtepId", "qosPolicyId", NULL};
+    static const char *const of_router[] = {"portMac",      "portSubnet", "rtrPortVni", "tunnelIp",
+                                            "offRampVxlan", "sendRa",     NULL};
+    static const char *const of_bridge[] = {"vlanId",       "vtepId",           "qosPolicyId",
+                                            "portSecurity", "allowedAddresses", NULL};
     bool bridge = json_object_get(port, "bridgeId"), router = json_object_get(port, "routerId");
 
     if (bridge == router)
@@ -58,6 +60,24 @@ static int check_device_rows(const json_t *port, struct error *e)
         if (json_object_get(port, *j))
             return schema_refuse(ST_PORT, *j, e, "is not for ports of a %s",
                                  bridge ? "bridge" : "router");
+    return 0;
+}
+
+static int check_allowed(const json_t *port, struct error *e)
+{
+    size_t i;
+    json_t *v;
+
+    json_array_foreach (json_object_get(port, "allowedAddresses"), i, v) {
+        const char *text = schema_str(v, "mac");
+        struct mac mac;
+        if (!text && !schema_str(v, "address"))
+            return schema_refuse(ST_PORT, "allowedAddresses", e,
+                                 "an entry has a MAC, an address, or both");
+        if (text && !mac_parse(text, &mac) && (mac_is_multicast(&mac) || mac_is_zero(&mac)))
+            return schema_refuse(ST_PORT, "allowedAddresses", e,
+                                 "%s is not the address of one station", text);
+    }
     return 0;
 }
 
@@ -82,7 +102,7 @@ static int check_port_values(const json_t *port, struct error *e)
             return schema_refuse(ST_PORT, "portSubnet", e, "%s is not the address of one host",
                                  json_string_value(v));
     }
-    return 0;
+    return check_allowed(port, e);
 }
 
 void schema_port_fill(json_t *port)
@@ -165,6 +185,31 @@ int schema_route_check(const json_t *route, struct error *e)
 }
 
 /* Others */
+
+/* One spelling of a DUID, so that there is one entry of each client. */
+void schema_dhcpv6_host_fill(json_t *host)
+{
+    const char *text = schema_str(host, "clientId");
+    uint8_t duid[DHCP6_MAX_DUID];
+    char canonical[3 * DHCP6_MAX_DUID + 1];
+    int n = text ? dhcp6_duid_parse(text, duid) : -1;
+
+    if (n > 0)
+        json_object_set_new(
+            host, "clientId",
+            json_string(dhcp6_duid_format(duid, (size_t)n, canonical, sizeof canonical)));
+}
+
+int schema_dhcpv6_host_check(const json_t *host, struct error *e)
+{
+    const char *text = schema_str(host, "clientId");
+    uint8_t duid[DHCP6_MAX_DUID];
+
+    if (dhcp6_duid_parse(text, duid) < 0)
+        return schema_refuse(ST_DHCPV6_HOST, "clientId", e,
+                             "\"%s\" is no DUID: 1 to 130 bytes in hex", text);
+    return 0;
+}
 
 int schema_host_check(const json_t *member, struct error *e)
 {

@@ -93,6 +93,8 @@ void schema_rule_fill(json_t *rule);
 int schema_rule_check(const json_t *rule, struct error *e);
 int schema_mirror_check(const json_t *mirror, struct error *e);
 int schema_trace_check(const json_t *request, struct error *e);
+void schema_dhcpv6_host_fill(json_t *host);
+int schema_dhcpv6_host_check(const json_t *host, struct error *e);
 int schema_host_check(const json_t *member, struct error *e);
 
 /* Of a condition (check_cond.c). */

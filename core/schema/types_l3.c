@@ -107,16 +107,27 @@ const struct schema_attr schema_dhcp_host_attrs[] = {
     END,
 };
 
+static const char *const ra_modes[] = {"dhcpv6-stateful", "dhcpv6-stateless", "slaac", NULL};
+
 const struct schema_attr schema_dhcpv6_attrs[] = {
     REF("bridge", "bridgeId", ST_BRIDGE, SD_CASCADE, PARENT | SA_HIDDEN, "The bridge"),
     CIDR("prefix", "prefix", "prefixLength", FIXED | SA_V6 | SA_NETWORK,
          "Prefix, unique on the bridge", .example = "2001:db8::/64"),
+    IP("dns-servers", "dnsServerAddrs", OPTIONAL | SA_V6 | SA_LIST, "Name servers told to clients"),
+    INT("interface-mtu", "interfaceMTU", OPTIONAL, 0, 65536,
+        "MTU that routers advertise, bytes; what the overlay carries when 0 or not set"),
+    ENUM("ra-mode", "raMode", 0, ra_modes,
+         "How hosts get addresses, as linked routers advertise it: from DHCPv6, or made up by "
+         "themselves (with the rest from DHCPv6, or not)",
+         .def = "\"dhcpv6-stateful\""),
+    BOOL("enabled", "enabled", SA_HIDDEN, "Requests are answered", .def = "true"),
     END,
 };
 
 const struct schema_attr schema_dhcpv6_host_attrs[] = {
     REF("dhcpv6", "dhcpV6Id", ST_DHCPV6, SD_CASCADE, PARENT | SA_HIDDEN, "The prefix"),
-    STRING("client-id", "clientId", FIXED, 1, 260, "The client's DUID"),
+    STRING("client-id", "clientId", FIXED, 1, 400, "The client's DUID in hex, or its MAC",
+           .example = "00:03:00:01:02:00:00:00:00:0a"),
     IP("address", "fixedAddress", SA_REQUIRED | SA_V6, "Address it gets"),
     STRING("name", "name", OPTIONAL, 1, 255, "Host name told to the client"),
     END,

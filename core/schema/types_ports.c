@@ -1,5 +1,12 @@
 #include "schema/rows.h"
 
+static const struct schema_attr allowed_rows[] = {
+    MAC("mac", "mac", 0, "Station address; any of the port's own when not set"),
+    CIDR("address", "address", NULL, SA_NETWORK,
+         "Address or prefix; those known of the MAC when not set"),
+    END,
+};
+
 /* The rows of both kinds of port; schema_port_check() says which belong to which. */
 const struct schema_attr schema_port_attrs[] = {
     REF("device", "bridgeId", ST_BRIDGE, SD_CASCADE, SA_CREATE, "Bridge it is a port of"),
@@ -31,6 +38,15 @@ const struct schema_attr schema_port_attrs[] = {
     CIDR("addresses", "portSubnet", NULL, SA_LIST | SA_SET,
          "Router port: its addresses with their subnets, both families",
          .example = "10.0.0.1/24,2001:db8::1/64"),
+    BOOL("send-ra", "sendRa", OPTIONAL | SA_YESNO | SA_HIDDEN,
+         "Router port linked to a bridge: advertises itself there; yes when not set"),
+    BOOL(
+        "port-security", "portSecurity", OPTIONAL | SA_YESNO | SA_HIDDEN,
+        "Bridge port: what its machine sends must come from addresses known to be its own; no when "
+        "not set"),
+    ROW("allowed-addresses", "allowedAddresses", SV_OBJECT, OPTIONAL | SA_LIST | SA_HIDDEN,
+        "Bridge port with port-security: addresses it may use besides seeded and DHCP ones",
+        .sub = allowed_rows, .collection = "allowed-addresses"),
     REF("host", "hostId", ST_HOST, SD_REFUSE, OPTIONAL | SA_HIDDEN, "Host it is bound to"),
     STRING("interface", "interfaceName", OPTIONAL | SA_HIDDEN, 1, 15,
            "Interface on that host it is bound to", .example = "tap0"),

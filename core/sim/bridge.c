@@ -221,6 +221,6 @@ void bridge_ingress(struct run *r, const struct topo_port *in)
         drop(r, v == FILTER_REJECT ? SIM_CHAIN_REJECT : SIM_CHAIN_DROP, &b->obj);
     else if (!mac_is_multicast(HP(r, eth_dst)))
         unicast(r, b, in, vlan);
-    else if (!bridge_neighbour(r, b, in, vlan))
+    else if (!bridge_neighbour(r, b, in, vlan) && !bridge_solicitation(r, b, in, vlan))
         bridge_flood(r, b, in);
 }

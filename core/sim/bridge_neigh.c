@@ -4,6 +4,7 @@
  * looked at, and only untagged ones. */
 #include "packet/wire.h"
 #include "sim/mask.h"
+#include "topology/dhcp.h"
 
 enum { ARP_REQUEST = 1, ARP_REPLY = 2, ND_SOLICIT = 135, ND_ADVERT = 136 };
 enum { NA_OVERRIDE = 1u << 29 };
@@ -80,13 +81,22 @@ bool bridge_address(const struct topo_bridge *b, uint16_t vlan, const struct ip 
     return true;
 }
 
+void bridge_answer(struct run *r, const struct topo_port *in, const uint8_t *packet, size_t size)
+{
+    struct aside a;
+
+    if (!emit_begin(r, &a, SIM_EMIT_ANSWER, in->obj.self, NULL, packet, size))
+        return;
+    port_egress_loaded(r, in);
+    emit_end(r, &a);
+}
+
 /* The bridge's word for 'mac' having msg->target, out of the port where the question came in. */
 static void answer(struct run *r, const struct topo_port *in, const struct message *msg,
                    const struct mac *mac, bool router)
 {
     static const struct ip all_nodes = {.b = {0xff, 2, [15] = 1}};
     uint8_t *buf = arena_alloc(r->arena, 128);
-    struct aside a;
     size_t size;
 
     if (ip_is4(&msg->target)) {
@@ -100,14 +110,11 @@ static void answer(struct run *r, const struct topo_port *in, const struct messa
                                 !probe);
     }
     TRAIL_OBJ(r, &in->obj, "answers: %s is at %s", ip_text(r, &msg->target), mac_text(r, mac));
-    if (!emit_begin(r, &a, SIM_EMIT_ANSWER, in->obj.self, NULL, buf, size))
-        return;
-    port_egress_loaded(r, in);
-    emit_end(r, &a);
+    bridge_answer(r, in, buf, size);
 }
 
 /* A port that is down answers nothing; the question floods then, for nobody to answer. */
-static bool link_up(struct run *r, const struct topo_link *l)
+bool bridge_link_up(struct run *r, const struct topo_link *l)
 {
     const struct topo_port *ours = load_port(r, l->port), *theirs = load_port(r, l->peer);
 
@@ -123,14 +130,29 @@ static void teach_router(struct run *r, const struct topo_link *l, const struct 
         neigh_learn(r, theirs, &msg->sender, &msg->sender_mac);
 }
 
+/* Is it the address of DHCP answers, and of nobody else? */
+static bool dhcp_server_address(const struct topo_bridge *b, const struct ip *ip)
+{
+    for (uint32_t i = 0; i < b->n_subnets; i++)
+        if (b->subnets[i].enabled && mac_equal(&b->subnets[i].server_mac, &topo_dhcp_mac) &&
+            ip_equal(&b->subnets[i].server, ip))
+            return true;
+    return false;
+}
+
 static bool answer_question(struct run *r, const struct topo_bridge *b, const struct topo_port *in,
                             uint16_t vlan, const struct message *msg)
 {
     const struct topo_seed *s = bridge_seed(b, &msg->target);
     const struct topo_link *l = s ? NULL : link_of_address(b, vlan, &msg->target);
 
+    if (!s && !l && dhcp_server_address(b, &msg->target)) {
+        answer(r, in, msg, &topo_dhcp_mac, false);
+        consumed(r, &b->obj, "answered by the bridge: it is the DHCP server");
+        return true;
+    }
     /* Who probes for its own address must not hear that it is taken. */
-    if (s ? mac_equal(&s->mac, &msg->sender_mac) : !l || !link_up(r, l))
+    if (s ? mac_equal(&s->mac, &msg->sender_mac) : !l || !bridge_link_up(r, l))
         return false;
     if (l)
         teach_router(r, l, msg);
@@ -231,7 +253,7 @@ bool bridge_neighbour(struct run *r, const struct topo_bridge *b, const struct t
 
     if (!broadcast && (dst->b[0] != 0x33 || dst->b[1] != 0x33))
         return false;
-    if (!b->n_links && !b->n_seeds)
+    if (!b->n_links && !b->n_seeds && !b->n_subnets)
         return false;
     if (broadcast ? H(r, eth_type) != ETH_TYPE_ARP : !is_nd(r))
         return false;

@@ -53,6 +53,8 @@ void port_ingress(struct run *r, topo_ref ref)
     r->at.device = p->device;
     r->at.router_hdr = NULL;
     TRAIL_OBJ(r, &p->obj, "enters %s by %s", name_of(r, p->device), name_of(r, ref));
+    if (unlikely(p->secure) && p->admin_up && topo_port_exterior(p) && !port_security(r, p))
+        return;
     if (!port_filter(r, p, p->infilter))
         return;
     if (p->device_kind == TOPO_BRIDGE)

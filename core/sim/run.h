@@ -13,6 +13,8 @@
  *   neigh.c         next hops: resolve, learn  icmp.c    echo replies, errors
  *   neigh_rx.c      ARP and ND to a router     filter.c  where chains have their say
  *   conn.c          directions of connections  nat.c     address translation
+ *   dhcp.c, dhcp6.c answers to clients         security.c  whose addresses a machine may use
+ *   bridge_ra.c     router advertisements
  *
  * Headers are read through mask.h only. */
 #ifndef MN_SIM_RUN_H
@@ -179,6 +181,31 @@ bool neighbour_message(struct run *r);
 bool bridge_address(const struct topo_bridge *b, uint16_t vlan, const struct ip *ip,
                     struct mac *mac);
 const struct topo_seed *bridge_seed(const struct topo_bridge *b, const struct ip *ip);
+/* A port that is down answers nothing. */
+bool bridge_link_up(struct run *r, const struct topo_link *l);
+
+/* bridge_ra.c: answers to router solicitations; true when the frame has been dealt with. */
+bool bridge_solicitation(struct run *r, const struct topo_bridge *b, const struct topo_port *in,
+                         uint16_t vlan);
+/* Unasked, out of 'out'. */
+void bridge_advertise(struct run *r, const struct topo_bridge *b, const struct topo_port *out);
+
+/* dhcp.c, dhcp6.c: true when the frame has been dealt with.  What is nobody's here goes its way as
+ * any other frame. */
+bool dhcp_ingress(struct run *r);
+bool dhcp6_ingress(struct run *r, const struct topo_bridge *b, const struct topo_port *in);
+/* Sends what a bridge itself has made out of the port where the question came in. */
+void bridge_answer(struct run *r, const struct topo_port *in, const uint8_t *packet, size_t size);
+/* The smaller of the two MTUs that is set. */
+static inline uint16_t least_mtu(uint16_t a, uint16_t b)
+{
+    return !a || (b && b < a) ? b : a;
+}
+
+/* security.c: false when the packet must not come from there; the branch has ended. */
+bool port_security(struct run *r, const struct topo_port *p);
+/* May the machine behind the port use this MAC? */
+bool port_mac_allowed(struct run *r, const struct topo_port *p, const struct mac *mac);
 
 /* router.c */
 void router_ingress(struct run *r, const struct topo_port *in);

@@ -117,7 +117,7 @@ void sim_run(const struct sim_input *in, struct arena *arena, struct sim_result 
     if (unlikely(in->key->malformed)) {
         res->no_flow = true;
         drop_by(&r, SIM_MALFORMED, TOPO_PORT, topo_id(in->topo, in->port), false);
-    } else if (ingress_possible(&r)) {
+    } else if (ingress_possible(&r) && !dhcp_ingress(&r)) {
         port_ingress(&r, in->port);
     }
     finish(&r);
@@ -138,4 +138,21 @@ void sim_solicit(const struct topo *topo, uint64_t now_ns, topo_ref port, const 
     for (uint32_t i = 0; i < res.n_emits; i++)
         if (res.emits[i].kind == SIM_EMIT_SOLICIT && res.emits[i].port == port)
             *out = res.emits[i];
+}
+
+uint32_t sim_advertise(const struct topo *topo, uint64_t now_ns, topo_ref port,
+                       uint16_t overlay_mtu, struct arena *arena, struct sim_emit **out)
+{
+    struct sim_input in = {.topo = topo, .now_ns = now_ns, .overlay_mtu = overlay_mtu};
+    struct sim_result res;
+    struct run r;
+
+    begin(&r, &in, arena, &res);
+    const struct topo_port *p = load_port(&r, port);
+    const struct topo_bridge *b =
+        p && p->device_kind == TOPO_BRIDGE ? load_bridge(&r, p->device) : NULL;
+    if (b && b->admin_up && p->admin_up && topo_port_exterior(p))
+        bridge_advertise(&r, b, p);
+    *out = res.emits;
+    return res.n_needs ? 0 : res.n_emits;
 }

@@ -67,7 +67,14 @@
     X(STATE_FULL, "connection-table-full")                                                         \
     X(STATE_CONFLICT, "translation-contended") /* others took what it chose, again and again */    \
     X(REDIRECT_GONE, "redirect-target-gone")                                                       \
-    X(SERVICE_DOWN, "service-port-down") /* redirect, and not fail-open */
+    X(SERVICE_DOWN, "service-port-down") /* redirect, and not fail-open */                         \
+    X(DHCP_INVALID, "dhcp-not-acceptable")                                                         \
+    X(SPOOFED_MAC, "source-mac-not-allowed") /* these: by port security */                         \
+    X(SPOOFED_ADDRESS, "source-address-not-allowed")                                               \
+    X(SPOOFED_NEIGH, "neighbour-claim-not-allowed")                                                \
+    X(ROGUE_ROUTER, "router-advertisement-not-allowed")                                            \
+    X(ROGUE_DHCP, "dhcp-server-not-allowed")                                                       \
+    X(UNINSPECTABLE, "addresses-not-inspectable")
 
 enum sim_reason {
 #define X(id, name) SIM_##id,
@@ -176,6 +183,7 @@ struct sim_input {
     bool want_trail;
     bool any_ingress;     /* trace: 'port' need not be exterior or active */
     unsigned max_devices; /* traversed before it is a loop; 0: 32 */
+    uint16_t overlay_mtu; /* the largest packet that machines are told to send; 0: unknown */
     /* Needs of an earlier run that won't be met in time: what hangs on them fails now
      * (SIM_TOPOLOGY_TIMEOUT; SIM_NEIGH_TIMEOUT with the ICMP error). */
     const struct sim_need *given_up;
@@ -216,5 +224,10 @@ void sim_run(const struct sim_input *in, struct arena *arena, struct sim_result 
  * leaving that port: for retries by the caller's timer.  n_outs 0 when it can't be sent now. */
 void sim_solicit(const struct topo *topo, uint64_t now_ns, topo_ref port, const struct ip *ip,
                  struct arena *arena, struct sim_emit *out);
+
+/* What the routers linked to the bridge of exterior port 'port' say unasked to the machine behind
+ * it (RFC 4861 section 6.2.4); returns how many there are in *out (in the arena). */
+uint32_t sim_advertise(const struct topo *topo, uint64_t now_ns, topo_ref port,
+                       uint16_t overlay_mtu, struct arena *arena, struct sim_emit **out);
 
 #endif

@@ -141,6 +141,7 @@ struct sync_status {
     uint64_t reads, writes;    /* nodes read, commits */
     uint64_t conflicts;        /* commits that another writer forestalled */
     uint64_t broken;           /* objects that couldn't be understood */
+    uint64_t ignored;          /* settings that mean nothing: DHCP options nobody knows */
     uint64_t learns_dropped;   /* more than could be queued */
     size_t memory;
 };

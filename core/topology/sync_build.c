@@ -48,6 +48,7 @@ static void fill_link(struct topo_bridge *b, struct topo_link *l, const struct t
     if (peer->device_kind != TOPO_ROUTER)
         return;
     l->mac = peer->mac;
+    l->advertises = peer->advertises;
     l->n_addrs = peer->n_addrs;
     l->addrs = topo_extra(b, peer->n_addrs * sizeof *l->addrs);
     if (l->n_addrs)
@@ -70,8 +71,8 @@ static void fill_ports(struct sync *s, const struct device_item *d, struct topo_
 static bool same_link(const struct topo_link *a, const struct topo_link *b)
 {
     return a->port == b->port && a->peer == b->peer && a->peer_device == b->peer_device &&
-           a->vlan == b->vlan && mac_equal(&a->mac, &b->mac) && a->n_addrs == b->n_addrs &&
-           sync_same_cidrs(a->addrs, b->addrs, a->n_addrs);
+           a->vlan == b->vlan && mac_equal(&a->mac, &b->mac) && a->advertises == b->advertises &&
+           a->n_addrs == b->n_addrs && sync_same_cidrs(a->addrs, b->addrs, a->n_addrs);
 }
 
 /* Where 'ip' is has changed for the routers linked to the bridge: they take its word (sim/neigh.c).
@@ -148,13 +149,14 @@ static bool bridge_differs(struct sync *s, const struct topo_bridge *a, const st
     bool ports = !same_refs(a->exterior, a->n_exterior, b->exterior, b->n_exterior);
     bool links = links_differ(s, a, b);
     bool seeds = seeds_differ(s, a, b);
+    bool dhcp = sync_dhcp_differs(s, a, b);
 
     /* A VLAN-aware bridge looks MACs up by VLAN: which of them asked for a link's isn't known. */
     if (self || (links && b->has_vlan_ports))
         sync_changed(s, tag_object(b->obj.self));
     if (flood || ports || links || seeds)
         sync_changed(s, tag_flood(b->obj.self));
-    return self || ports || links || seeds || strcmp(a->obj.name, b->obj.name);
+    return self || ports || links || seeds || dhcp || strcmp(a->obj.name, b->obj.name);
 }
 
 /* Takes a new version's place: true when it is to be compared with 'old', false when it is the
@@ -173,7 +175,8 @@ void sync_build_bridge(struct sync *s, struct device_item *d, const json_t *body
     const struct topo_bridge *old = topo_bridge(s->topo, d->item.ref);
     struct counts c = count(s, d);
     size_t extra = c.exterior * sizeof(topo_ref) + c.links * (sizeof(struct topo_link) + 16) +
-                   c.addrs * sizeof(struct cidr) + d->seeds.n * sizeof(struct topo_seed) + 64;
+                   c.addrs * sizeof(struct cidr) + d->seeds.n * sizeof(struct topo_seed) +
+                   sync_dhcp_room(d) + 64;
     struct topo_bridge *b =
         topo_object(TOPO_BRIDGE, sizeof *b, extra, topo_id(s->topo, d->item.ref),
                     body ? sync_body_string(body, "name") : old->obj.name);
@@ -190,12 +193,14 @@ void sync_build_bridge(struct sync *s, struct device_item *d, const json_t *body
         fill_ports(s, d, b);
     if (b->n_seeds)
         sync_seeds_fill(d, b->seeds);
+    sync_dhcp_fill(d, b);
     b->macs = sync_table(s, d)->macs;
     bool flood = d->flood;
     d->flood = false;
     d->item.due &= (uint8_t)~DUE_BUILD;
     if (follows(s, topo_get(s->topo, d->item.ref)) && !bridge_differs(s, old, b, flood)) {
         b->macs = NULL;
+        b->dhcp_hosts = NULL;
         topo_discard(&b->obj);
         return;
     }

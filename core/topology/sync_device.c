@@ -137,6 +137,7 @@ static int gone(struct sync *s, struct device_item *d)
         sync_port_gone(s, p);
         rc = sync_is_missing(s, &p->item);
     }
+    sync_dhcp_free(s, d);
     sync_table_free(s, d);
     d->item.rev = -1;
     return rc ? rc : sync_is_missing(s, &d->item);
@@ -150,6 +151,8 @@ static int load_parts(struct sync *s, struct device_item *d, const json_t *body)
     if (rc)
         return rc;
     rc = d->item.kind == TOPO_BRIDGE ? sync_seeds_load(s, d) : load_routes(s, d, &routes);
+    if (!rc && d->item.kind == TOPO_BRIDGE)
+        rc = sync_dhcp_load(s, d);
     if (!rc && d->item.kind == TOPO_BRIDGE)
         sync_build_bridge(s, d, body);
     else if (!rc)
@@ -218,6 +221,7 @@ struct work {
     bool body;
     refs ports;
     uuids routes, macs, ips;
+    VEC(struct objects_change) dhcp;
 };
 
 static void sort_out(struct sync *s, struct device_item *d, const struct objects_change *changes,
@@ -238,6 +242,8 @@ static void sort_out(struct sync *s, struct device_item *d, const struct objects
             vec_add(&w->macs, c->id);
         else if (c->type == ST_IP_MAC)
             vec_add(&w->ips, c->id);
+        else if (sync_is_dhcp(c->type))
+            vec_add(&w->dhcp, *c);
         else if (c->type == sync_type(&d->item))
             w->body = true;
     }
@@ -247,6 +253,7 @@ static int do_work(struct sync *s, struct device_item *d, struct work *w)
 {
     struct topo_lpm *routes = NULL;
     json_t *body = NULL;
+    bool subnets = false;
     int rc = 0;
 
     if (w->body) {
@@ -262,7 +269,9 @@ static int do_work(struct sync *s, struct device_item *d, struct work *w)
         rc = sync_seeds_change(s, d, ST_MAC_PORT, w->macs.v, w->macs.n);
     if (!rc && w->ips.n)
         rc = sync_seeds_change(s, d, ST_IP_MAC, w->ips.v, w->ips.n);
-    if (!rc && d->item.kind == TOPO_BRIDGE && (body || w->macs.n || w->ips.n))
+    if (!rc && w->dhcp.n)
+        rc = sync_dhcp_change(s, d, w->dhcp.v, w->dhcp.n, &subnets);
+    if (!rc && d->item.kind == TOPO_BRIDGE && (body || w->macs.n || w->ips.n || subnets))
         sync_build_bridge(s, d, body);
     else if (!rc && (body || routes))
         sync_build_router(s, d, body, routes);
@@ -301,5 +310,6 @@ int sync_change_device(struct sync *s, struct device_item *d)
     free(w.routes.v);
     free(w.macs.v);
     free(w.ips.v);
+    free(w.dhcp.v);
     return rc;
 }

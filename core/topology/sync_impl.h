@@ -8,6 +8,7 @@
  *   sync_device.c   bridges and routers: load, follow the change log, tell ports and routes apart
  *   sync_build.c    bridges and routers: the published object, and what differs from the one before
  *   sync_seeds.c    seeded MACs and addresses of bridges
+ *   sync_dhcp.c     DHCP subnets and hosts of bridges
  *   sync_host.c     hosts, tunnel zones, this host's bindings
  *   sync_claim.c    learned tables: who claims what
  *   sync_table.c    learned tables: reading other hosts' chunks
@@ -98,8 +99,9 @@ struct device_item {
     struct item item;
     topo_ref *ports; /* sorted */
     uint32_t n_ports, room;
-    bool flood;             /* DUE_BUILD: what a flood reaches has changed */
-    VEC(struct seed) seeds; /* sorted by id */
+    bool flood;              /* DUE_BUILD: what a flood reaches has changed */
+    VEC(struct seed) seeds;  /* sorted by id */
+    struct dhcp_state *dhcp; /* null: never had a subnet */
     struct table *table;
 };
 
@@ -321,6 +323,18 @@ int sync_seeds_change(struct sync *s, struct device_item *d, enum schema_type_id
 void sync_seeds_apply(struct sync *s, struct device_item *d);
 /* What a bridge publishes of them, sorted; n = d->seeds.n. */
 void sync_seeds_fill(const struct device_item *d, struct topo_seed *out);
+
+/* sync_dhcp.c */
+bool sync_is_dhcp(enum schema_type_id type);
+int sync_dhcp_load(struct sync *s, struct device_item *d);
+/* Reads these again ('n' of them, of the types above); *subnets: some subnet was among them. */
+int sync_dhcp_change(struct sync *s, struct device_item *d, const struct objects_change *changes,
+                     size_t n, bool *subnets);
+/* What a bridge publishes of it, once its links and seeds are filled in. */
+size_t sync_dhcp_room(const struct device_item *d);
+void sync_dhcp_fill(const struct device_item *d, struct topo_bridge *b);
+bool sync_dhcp_differs(struct sync *s, const struct topo_bridge *a, const struct topo_bridge *b);
+void sync_dhcp_free(struct sync *s, struct device_item *d);
 
 /* sync_build.c: publish the device if it differs; null for what stays as it is */
 void sync_build_bridge(struct sync *s, struct device_item *d, const json_t *body);

@@ -67,12 +67,28 @@ static void parse_binding(struct sync *s, struct topo_port *p, const json_t *bod
     memcpy(p->ifname, ifname, strlen(ifname));
 }
 
+static void parse_allowed(struct topo_port *p, const json_t *list)
+{
+    const json_t *v;
+    size_t i;
+
+    json_array_foreach (list, i, v) {
+        struct topo_allowed *a = &p->allowed[p->n_allowed];
+        bool mac = sync_body_mac(v, "mac", &a->mac);
+        bool net = !cidr_parse(sync_body_string(v, "address"), &a->net);
+        p->n_allowed += mac || net;
+    }
+}
+
 struct topo_port *sync_parse_port(struct sync *s, const struct uuid *id, const json_t *body)
 {
     const json_t *addrs = json_object_get(body, "portSubnet");
     size_t n = MIN(json_array_size(addrs), (size_t)UINT16_MAX);
-    struct topo_port *p = topo_object(TOPO_PORT, sizeof *p, n * sizeof(struct cidr) + 16, id,
-                                      sync_body_string(body, "name"));
+    const json_t *allowed = json_object_get(body, "allowedAddresses");
+    size_t n_allowed = MIN(json_array_size(allowed), (size_t)UINT16_MAX);
+    size_t extra = n * sizeof(struct cidr) + n_allowed * sizeof(struct topo_allowed) + 32;
+    struct topo_port *p =
+        topo_object(TOPO_PORT, sizeof *p, extra, id, sync_body_string(body, "name"));
 
     p->device_kind = TOPO_BRIDGE;
     p->device = sync_body_ref(s, body, "bridgeId", TOPO_BRIDGE);
@@ -87,6 +103,11 @@ struct topo_port *sync_parse_port(struct sync *s, const struct uuid *id, const j
     parse_binding(s, p, body);
     if (!p->host)
         p->peer = sync_body_ref(s, body, "peerId", TOPO_PORT);
+    p->secure = sync_body_bool(body, "portSecurity", false);
+    p->allowed = topo_extra(p, n_allowed * sizeof *p->allowed);
+    if (n_allowed)
+        parse_allowed(p, allowed);
+    p->advertises = sync_body_bool(body, "sendRa", true);
     sync_body_mac(body, "portMac", &p->mac);
     p->link_local = ip_link_local_of_mac(&p->mac);
     p->addrs = topo_extra(p, n * sizeof(struct cidr));

@@ -95,11 +95,21 @@ static bool same_reach(const struct topo_port *a, const struct topo_port *b)
            a->outfilter == b->outfilter;
 }
 
+static bool same_allowed(const struct topo_allowed *a, const struct topo_allowed *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!mac_equal(&a[i].mac, &b[i].mac) || !sync_same_cidrs(&a[i].net, &b[i].net, 1))
+            return false;
+    return true;
+}
+
 static bool same_port(const struct topo_port *a, const struct topo_port *b)
 {
     return same_reach(a, b) && a->device == b->device && !strcmp(a->ifname, b->ifname) &&
            a->infilter == b->infilter && mac_equal(&a->mac, &b->mac) && a->n_addrs == b->n_addrs &&
-           sync_same_cidrs(a->addrs, b->addrs, a->n_addrs) && !strcmp(a->obj.name, b->obj.name);
+           sync_same_cidrs(a->addrs, b->addrs, a->n_addrs) && a->advertises == b->advertises &&
+           a->secure == b->secure && a->n_allowed == b->n_allowed &&
+           same_allowed(a->allowed, b->allowed, a->n_allowed) && !strcmp(a->obj.name, b->obj.name);
 }
 
 static void rebuild_around(struct sync *s, const struct topo_port *p, bool flood)
@@ -227,8 +237,9 @@ int sync_load_port(struct sync *s, struct port_item *p)
 
 static struct topo_port *copy_of(const struct topo_port *p)
 {
-    size_t size = p->n_addrs * sizeof *p->addrs;
-    struct topo_port *c = topo_object(TOPO_PORT, sizeof *c, size + 16, &p->obj.id, p->obj.name);
+    size_t size = p->n_addrs * sizeof *p->addrs, allowed = p->n_allowed * sizeof *p->allowed;
+    struct topo_port *c =
+        topo_object(TOPO_PORT, sizeof *c, size + allowed + 32, &p->obj.id, p->obj.name);
     struct topo_obj obj = c->obj;
 
     *c = *p;
@@ -236,6 +247,9 @@ static struct topo_port *copy_of(const struct topo_port *p)
     c->addrs = topo_extra(c, size);
     if (size)
         memcpy(c->addrs, p->addrs, size);
+    c->allowed = topo_extra(c, allowed);
+    if (allowed)
+        memcpy(c->allowed, p->allowed, allowed);
     return c;
 }
 

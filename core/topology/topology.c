@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "topology/dhcp.h"
 #include "topology/lpm.h"
 #include "topology/tables.h"
 
@@ -21,8 +22,8 @@ struct topo {
 /* In front of every object.  Object and arrays are one allocation, freed together. */
 struct block {
     size_t size, used; /* of what follows */
-    bool keep_tables, keep_routes;
-    char pad[14];
+    bool keep_tables, keep_routes, keep_hosts;
+    char pad[13];
 };
 _Static_assert(sizeof(struct block) % 16 == 0, "objects are 16-byte aligned");
 
@@ -85,8 +86,12 @@ void topo_discard(struct topo_obj *o)
 {
     struct block *b = block_of(o);
 
-    if (o->kind == TOPO_BRIDGE && !b->keep_tables && !o->missing)
-        topo_mac_table_free(((struct topo_bridge *)o)->macs);
+    if (o->kind == TOPO_BRIDGE && !o->missing) {
+        if (!b->keep_tables)
+            topo_mac_table_free(((struct topo_bridge *)o)->macs);
+        if (!b->keep_hosts)
+            topo_dhcp_hosts_free(((struct topo_bridge *)o)->dhcp_hosts);
+    }
     if (o->kind == TOPO_ROUTER && !o->missing) {
         if (!b->keep_tables)
             topo_neigh_table_free(((struct topo_router *)o)->neighs);
@@ -109,8 +114,10 @@ static void hand_over(struct topo_obj *old, const struct topo_obj *successor)
     if (!successor || successor->kind != old->kind || successor->missing || old->missing)
         return;
     if (old->kind == TOPO_BRIDGE) {
-        b->keep_tables =
-            ((struct topo_bridge *)old)->macs == ((const struct topo_bridge *)successor)->macs;
+        const struct topo_bridge *was = (struct topo_bridge *)old,
+                                 *is = (const struct topo_bridge *)successor;
+        b->keep_tables = was->macs == is->macs;
+        b->keep_hosts = was->dhcp_hosts == is->dhcp_hosts;
     } else if (old->kind == TOPO_ROUTER) {
         const struct topo_router *was = (struct topo_router *)old,
                                  *is = (const struct topo_router *)successor;
@@ -270,7 +277,8 @@ static size_t object_memory(const struct topo_obj *o)
     if (o->missing)
         return size;
     if (o->kind == TOPO_BRIDGE)
-        size += topo_mac_memory(((const struct topo_bridge *)o)->macs);
+        size += topo_mac_memory(((const struct topo_bridge *)o)->macs) +
+                topo_dhcp_memory(((const struct topo_bridge *)o)->dhcp_hosts);
     if (o->kind == TOPO_ROUTER) {
         size += topo_neigh_memory(((const struct topo_router *)o)->neighs);
         size += topo_lpm_memory(((const struct topo_router *)o)->routes);

@@ -80,8 +80,16 @@ struct topo_port {
     char ifname[16];
     uint32_t tunnel_key; /* where 'host' takes packets for it; 0 unknown */
     topo_ref infilter, outfilter;
-    uint16_t vlan; /* bridge port: 0 none */
+    /* bridge ports */
+    uint16_t vlan; /* 0 none */
+    bool secure;   /* what enters is to come from addresses known to be its own */
+    uint16_t n_allowed;
+    struct topo_allowed {
+        struct mac mac;  /* zero: any that is the port's own */
+        struct cidr net; /* of none: any address known of the MAC */
+    } * allowed;         /* besides those that the bridge knows by itself */
     /* router ports */
+    bool advertises; /* itself, to the machines of the bridge it is linked to */
     struct mac mac;
     uint16_t n_addrs;
     struct cidr *addrs;      /* own addresses with their subnets, as configured, both families */
@@ -113,6 +121,7 @@ struct topo_link {
     uint8_t peer_kind; /* TOPO_ROUTER or TOPO_BRIDGE */
     uint16_t vlan;     /* of our port */
     struct mac mac;    /* peer router port */
+    bool advertises;   /* likewise */
     uint16_t n_addrs;
     struct cidr *addrs; /* peer router port; its link-local is derived from mac */
 };
@@ -140,6 +149,9 @@ struct topo_bridge {
     struct topo_mac_table *macs; /* tables.h; shared by all versions of the object */
     struct topo_refs mirrors[TOPO_DEVICE_HOOKS];
     topo_ref trace; /* as of a port */
+    uint32_t n_subnets;
+    struct topo_dhcp_subnet *subnets;   /* dhcp.h; sorted by prefix, IPv4 first */
+    struct topo_dhcp_hosts *dhcp_hosts; /* likewise shared; null: never had a subnet */
 };
 
 enum topo_next_hop { TOPO_HOP_PORT, TOPO_HOP_LOCAL, TOPO_HOP_BLACKHOLE, TOPO_HOP_REJECT };
