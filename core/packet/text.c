@@ -7,68 +7,55 @@
 #include "packet/packet.h"
 #include "packet/text_words.h"
 
-struct words {
-    const char *const *w;
-    size_t n, at;
-    struct packet_spec *spec;
-    struct error *e;
-};
-
-#define GIVE(w, field, value)                                                                      \
-    do {                                                                                           \
-        (w)->spec->key.field = (value);                                                            \
-        memset(&(w)->spec->given.field, 0xff, sizeof(w)->spec->given.field);                       \
-    } while (0)
-
-static const char *peek(const struct words *w)
+const char *words_peek(const struct words *w)
 {
     return w->at < w->n ? w->w[w->at] : NULL;
 }
 
-static bool take_word(struct words *w, const char *word)
+bool words_take(struct words *w, const char *word)
 {
-    if (!peek(w) || strcmp(peek(w), word))
+    if (!words_peek(w) || strcmp(words_peek(w), word))
         return false;
     w->at++;
     return true;
 }
 
-static int fail(struct words *w, const char *expected)
+int words_fail(struct words *w, const char *expected)
 {
-    const char *at = peek(w);
+    const char *at = words_peek(w);
 
     if (!at)
         return error_set(w->e, -EINVAL, "packet", NULL, "ends where %s should follow", expected);
     return error_set(w->e, -EINVAL, "packet", NULL, "\"%s\" where %s should stand", at, expected);
 }
 
-static int take_number(struct words *w, unsigned long max, const char *expected, unsigned long *out)
+int words_number(struct words *w, unsigned long max, const char *expected, unsigned long *out)
 {
     char *end;
-    const char *s = peek(w);
+    const char *s = words_peek(w);
 
     if (!s || *s == '-')
-        return fail(w, expected);
+        return words_fail(w, expected);
     errno = 0;
     *out = strtoul(s, &end, 0);
     if (end == s || *end || errno || *out > max)
-        return fail(w, expected);
+        return words_fail(w, expected);
     w->at++;
     return 0;
 }
 
-static int take_mac(struct words *w, struct mac *m)
+int words_mac(struct words *w, struct mac *m)
 {
-    if (!peek(w) || mac_parse(peek(w), m))
-        return fail(w, "a MAC address");
+    if (!words_peek(w) || mac_parse(words_peek(w), m))
+        return words_fail(w, "a MAC address");
     w->at++;
     return 0;
 }
 
-static int take_ip(struct words *w, struct ip *ip)
+int words_ip(struct words *w, struct ip *ip)
 {
-    if (!peek(w) || ip_parse(peek(w), ip))
-        return fail(w, "an IP address");
+    if (!words_peek(w) || ip_parse(words_peek(w), ip))
+        return words_fail(w, "an IP address");
     w->at++;
     return 0;
 }
@@ -76,7 +63,7 @@ static int take_ip(struct words *w, struct ip *ip)
 /* "10.0.0.1:80", "[fd00::1]:80", or an address alone. */
 static int take_endpoint(struct words *w, struct ip *ip, uint16_t *port, bool *has_port)
 {
-    const char *s = peek(w), *colon;
+    const char *s = words_peek(w), *colon;
     char host[IP_STRLEN + 2];
     unsigned long n;
 
@@ -87,7 +74,7 @@ static int take_endpoint(struct words *w, struct ip *ip, uint16_t *port, bool *h
     }
     colon = s ? strrchr(s, ':') : NULL;
     if (!colon || (size_t)(colon - s) >= sizeof host)
-        return fail(w, "ADDRESS or ADDRESS:PORT");
+        return words_fail(w, "ADDRESS or ADDRESS:PORT");
     memcpy(host, s, (size_t)(colon - s));
     host[colon - s] = '\0';
     char *bare = host;
@@ -99,7 +86,7 @@ static int take_endpoint(struct words *w, struct ip *ip, uint16_t *port, bool *h
     char *end;
     n = strtoul(colon + 1, &end, 10);
     if (ip_parse(bare, ip) || !colon[1] || *end || n > 65535)
-        return fail(w, "ADDRESS or ADDRESS:PORT");
+        return words_fail(w, "ADDRESS or ADDRESS:PORT");
     *port = (uint16_t)n;
     *has_port = true;
     w->at++;
@@ -115,7 +102,7 @@ static int take_addresses(struct words *w)
 
     if (rc)
         return rc;
-    take_word(w, ">"); /* shells take it for themselves, so it may be left out */
+    words_take(w, ">"); /* shells take it for themselves, so it may be left out */
     if ((rc = take_endpoint(w, &dst, &dport, &has_dport)))
         return rc;
     if (ip_is4(&src) != ip_is4(&dst))
@@ -147,16 +134,16 @@ static int parse_icmp(struct words *w)
     int rc;
 
     for (size_t i = 0; i < PACKET_ICMP_WORDS && !word; i++)
-        if (take_word(w, packet_icmp_words[i].word))
+        if (words_take(w, packet_icmp_words[i].word))
             word = &packet_icmp_words[i];
-    if (!word && take_word(w, "type")) {
+    if (!word && words_take(w, "type")) {
         numeric = true;
-        if ((rc = take_number(w, 255, "an ICMP type", &type)))
+        if ((rc = words_number(w, 255, "an ICMP type", &type)))
             return rc;
     }
-    if (take_word(w, "code")) {
+    if (words_take(w, "code")) {
         code_given = true;
-        if ((rc = take_number(w, 255, "an ICMP code", &code)))
+        if ((rc = words_number(w, 255, "an ICMP code", &code)))
             return rc;
     }
     if ((rc = take_addresses(w)))
@@ -181,19 +168,19 @@ static int parse_neighbour(struct words *w, struct ip *asked, struct ip *other, 
 {
     int rc;
 
-    *reply = !take_word(w, "who-has");
-    if ((rc = take_ip(w, asked)))
+    *reply = !words_take(w, "who-has");
+    if ((rc = words_ip(w, asked)))
         return rc;
     if (*reply) {
-        if (!take_word(w, "is-at"))
-            return fail(w, "\"is-at\"");
-        if ((rc = take_mac(w, &w->spec->sha)))
+        if (!words_take(w, "is-at"))
+            return words_fail(w, "\"is-at\"");
+        if ((rc = words_mac(w, &w->spec->sha)))
             return rc;
         w->spec->sha_given = true;
     }
-    if (!take_word(w, "tell"))
-        return fail(w, "\"tell\"");
-    return take_ip(w, other);
+    if (!words_take(w, "tell"))
+        return words_fail(w, "\"tell\"");
+    return words_ip(w, other);
 }
 
 static int parse_arp(struct words *w)
@@ -237,14 +224,14 @@ static int parse_flags(struct words *w)
 {
     static const char letters[] = "FSRPAU";
     uint16_t flags = 0;
-    const char *s = peek(w);
+    const char *s = words_peek(w);
 
     if (!s)
-        return fail(w, "TCP flags (letters of FSRPAU)");
+        return words_fail(w, "TCP flags (letters of FSRPAU)");
     for (; *s; s++) {
         const char *l = strchr(letters, *s);
         if (!l)
-            return fail(w, "TCP flags (letters of FSRPAU)");
+            return words_fail(w, "TCP flags (letters of FSRPAU)");
         flags |= (uint16_t)(1u << (l - letters));
     }
     w->at++;
@@ -257,18 +244,18 @@ static int parse_frag(struct words *w)
     static const char *const names[] = {"none", "first", "later"};
 
     for (unsigned i = 0; i < 3; i++) {
-        if (take_word(w, names[i])) {
+        if (words_take(w, names[i])) {
             GIVE(w, ip_frag, (uint8_t)i);
             return 0;
         }
     }
-    return fail(w, "none, first or later");
+    return words_fail(w, "none, first or later");
 }
 
 static int parse_number_modifier(struct words *w, const char *name)
 {
     unsigned long n;
-    int rc = take_number(w, 65535, "a number", &n);
+    int rc = words_number(w, 65535, "a number", &n);
 
     if (rc)
         return rc;
@@ -312,33 +299,41 @@ static int parse_endpoint_modifier(struct words *w, bool source)
     return 0;
 }
 
-static int parse_modifier(struct words *w)
+static int parse_plain_modifier(struct words *w)
 {
     static const char *const numbers[] = {"vlan", "inner-vlan", "ttl", "tos", "code", "id", "size"};
     struct mac m;
 
-    if (take_word(w, "from")) {
-        int rc = take_mac(w, &m);
+    if (words_take(w, "from")) {
+        int rc = words_mac(w, &m);
         if (!rc)
             GIVE(w, eth_src, m);
         return rc;
     }
-    if (take_word(w, "to")) {
-        int rc = take_mac(w, &m);
+    if (words_take(w, "to")) {
+        int rc = words_mac(w, &m);
         if (!rc)
             GIVE(w, eth_dst, m);
         return rc;
     }
-    if (take_word(w, "src") || take_word(w, "dst"))
+    if (words_take(w, "src") || words_take(w, "dst"))
         return parse_endpoint_modifier(w, !strcmp(w->w[w->at - 1], "src"));
-    if (take_word(w, "frag"))
+    if (words_take(w, "frag"))
         return parse_frag(w);
-    if (take_word(w, "flags"))
+    if (words_take(w, "flags"))
         return parse_flags(w);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        if (take_word(w, numbers[i]))
+        if (words_take(w, numbers[i]))
             return parse_number_modifier(w, numbers[i]);
-    return fail(w, "from, to, src, dst, vlan, ttl, tos, frag, flags, id, code or size");
+    return words_fail(w, "from, to, src, dst, vlan, ttl, tos, frag, flags, id, code or size");
+}
+
+static int parse_modifier(struct words *w)
+{
+    bool taken = false;
+    int rc = w->spec->app.kind ? words_app(w, &taken) : 0;
+
+    return rc || taken ? rc : parse_plain_modifier(w);
 }
 
 static int parse_l4(struct words *w, uint8_t proto)
@@ -355,24 +350,26 @@ static int parse_kind(struct words *w)
     unsigned long n;
     int rc;
 
-    if (take_word(w, "tcp"))
+    if (words_take(w, "tcp"))
         return parse_l4(w, IPPROTO_TCP);
-    if (take_word(w, "udp"))
+    if (words_take(w, "udp"))
         return parse_l4(w, IPPROTO_UDP);
-    if (take_word(w, "icmp") || take_word(w, "icmp6"))
+    if (words_take(w, "icmp") || words_take(w, "icmp6"))
         return parse_icmp(w);
-    if (take_word(w, "arp"))
+    if (words_take(w, "arp"))
         return parse_arp(w);
-    if (take_word(w, "nd"))
+    if (words_take(w, "nd"))
         return parse_nd(w);
-    if (take_word(w, "ip"))
-        return (rc = take_number(w, 255, "a protocol number", &n)) ? rc : parse_l4(w, (uint8_t)n);
-    if (take_word(w, "eth")) {
-        if (!(rc = take_number(w, 65535, "an ethertype", &n)))
+    if (words_app_kind(w, &rc))
+        return rc;
+    if (words_take(w, "ip"))
+        return (rc = words_number(w, 255, "a protocol number", &n)) ? rc : parse_l4(w, (uint8_t)n);
+    if (words_take(w, "eth")) {
+        if (!(rc = words_number(w, 65535, "an ethertype", &n)))
             GIVE(w, eth_type, (uint16_t)n);
         return rc;
     }
-    return fail(w, "tcp, udp, icmp, arp, nd, ip or eth");
+    return words_fail(w, "tcp, udp, icmp, arp, nd, dhcp, dhcp6, rs, ra, ip or eth");
 }
 
 int packet_spec_parse(const char *const *words, size_t n, struct packet_spec *out, struct error *e)

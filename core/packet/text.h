@@ -6,10 +6,13 @@
  *   arp who-has 10.0.0.9 tell 10.0.0.1             arp 10.0.0.9 is-at MAC tell 10.0.0.1
  *   nd who-has fd00::9 tell fd00::1                nd fd00::9 is-at MAC tell fd00::1
  *   ip 47 10.0.0.1 > 10.0.0.2                      eth 0x88cc
+ *   dhcp discover                                  dhcp ack yiaddr 10.0.0.5 option mtu 1450
+ *   dhcp6 request ia 1 address fd00::5             rs fe80::1          ra slaac fd00::/64 mtu 1450
  *
  * followed, in any order, by  from MAC, to MAC, vlan VID, inner-vlan VID, ttl N, tos N,
  * src/dst ADDRESS[:PORT], frag none|first|later, flags LETTERS (FSRPAU), id N (ICMP), code N,
  * size BYTES (payload).  The ">" may be left out.
+ * dhcp, dhcp6, rs and ra have words of their own (text_app.h); addresses follow from their kind.
  * IPv4 and IPv6 are told apart by the addresses; "icmp" means ICMPv6 with IPv6 ones.
  *
  * The same description builds a packet (what it doesn't say gets plain values) and matches one
@@ -22,6 +25,21 @@
 #include "base/error.h"
 #include "packet/flow.h"
 
+/* What is said of a message inside UDP or ICMPv6; internal to text_*.c. */
+struct packet_app {
+    uint8_t kind, type;
+    uint8_t n_items;
+    uint16_t n_bytes;
+    struct packet_item {
+        uint8_t what;
+        uint8_t len;
+        uint16_t at, size; /* in 'bytes' */
+        uint32_t number;
+        struct ip ip;
+    } items[32];
+    uint8_t bytes[768];
+};
+
 struct packet_spec {
     struct flow_key key;
     struct flow_key given; /* bits of 'key' that the words fix */
@@ -31,6 +49,7 @@ struct packet_spec {
     uint16_t inner_vlan; /* with FLOW_VLAN_PRESENT, or 0 */
     uint16_t payload;    /* bytes behind the L4 header */
     bool payload_given;
+    struct packet_app app;
 };
 
 /* Parses n words.  Errors name the word. */

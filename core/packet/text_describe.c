@@ -67,7 +67,7 @@ char *packet_describe(const uint8_t *packet, size_t size, char *buf, size_t buf_
 {
     struct flow_key k;
     struct packet_layers l;
-    char what[200], from[MAC_STRLEN], to[MAC_STRLEN], vlan[24] = "", ttl[16] = "", frag[16] = "";
+    char what[1024], from[MAC_STRLEN], to[MAC_STRLEN], vlan[24] = "", ttl[16] = "", frag[16] = "";
 
     packet_parse(packet, size, &k, &l);
     bool ip = k.eth_type == ETH_TYPE_IP || k.eth_type == ETH_TYPE_IP6;
@@ -76,6 +76,8 @@ char *packet_describe(const uint8_t *packet, size_t size, char *buf, size_t buf_
         snprintf(what, sizeof what, "malformed (%s)", packet_bad_name(k.malformed));
     else if (k.eth_type == ETH_TYPE_ARP || (ip && nd))
         describe_neighbour(&k, packet, size, what, sizeof what);
+    else if (ip && packet_app_describe(packet, size, what, sizeof what))
+        ;
     else if (ip)
         describe_ip(&k, what, sizeof what);
     else

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "packet/packet.h"
+#include "packet/text_words.h"
 
 void packet_spec_of(const uint8_t *packet, size_t size, struct packet_spec *out)
 {
@@ -71,8 +72,12 @@ size_t packet_spec_build(const struct packet_spec *s, uint8_t *buf, size_t size)
     size_t n;
 
     key.vlan_tci = 0; /* tags go in at the end, both kinds alike */
-    n = neighbour ? build_neighbour(s, buf, size)
-                  : packet_from_key(buf, size, &key, payload, s->payload_given ? s->payload : 18);
+    if (s->app.kind)
+        n = packet_app_build(s, buf, size);
+    else if (neighbour)
+        n = build_neighbour(s, buf, size);
+    else
+        n = packet_from_key(buf, size, &key, payload, s->payload_given ? s->payload : 18);
     if (s->inner_vlan) {
         struct packet_spec untagged = *s;
         untagged.key.vlan_tci = 0;
@@ -176,6 +181,7 @@ bool packet_spec_match(const struct packet_spec *s, const uint8_t *packet, size_
            NUMBER(tp_src, "source port or ICMP type") &&
            NUMBER(tp_dst, "destination port or ICMP code") && NUMBER(ip_ttl, "ttl") &&
            NUMBER(ip_tos, "tos") && NUMBER(ip_frag, "frag") && NUMBER(tcp_flags, "flags") &&
-           NUMBER(icmp_id, "id") && match_neighbour(s, packet, size, why, why_size);
+           NUMBER(icmp_id, "id") && match_neighbour(s, packet, size, why, why_size) &&
+           (!s->app.kind || packet_app_match(s, packet, size, why, why_size));
 #undef NUMBER
 }
