@@ -399,7 +399,7 @@ $ 00000000-0000-4000-8000-000000000000 udp 10.0.1.1:1 10.0.2.1:2
 mn-cli: port <uuid>: There is no port with ID <uuid>
 = 3
 $ a quic
-mn-cli: packet: "quic" where tcp, udp, icmp, arp, nd, ip or eth should stand ("help trace" has the language of packets; a shell wants ">" quoted)
+mn-cli: packet: "quic" where tcp, udp, icmp, arp, nd, dhcp, dhcp6, rs, ra, ip or eth should stand ("help trace" has the language of packets; a shell wants ">" quoted)
 = 2
 $ a udp 10.0.1.1:1
 mn-cli: packet: ends where ADDRESS or ADDRESS:PORT should follow ("help trace" has the language of packets; a shell wants ">" quoted)

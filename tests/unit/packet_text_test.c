@@ -50,6 +50,18 @@ static const char *const good[] = {
     "eth 0x88b5 to ff:ff:ff:ff:ff:ff",
     "tcp 10.0.0.1:1234 10.0.1.2:80 flags S",
     "icmp echo fd00::1 fd00::2",
+    "dhcp discover from 02:00:00:00:00:0a",
+    "dhcp request ciaddr 10.0.0.5 xid 7 option requested-address 10.0.0.5 from 02:00:00:00:00:0a",
+    "dhcp ack mac 02:00:00:00:00:0a yiaddr 10.0.0.5 option mtu 1450 option 224 0x0102 src 10.0.0.1",
+    "dhcp6 solicit rapid ia 1 ia 2 address fd00::5 valid 60 pd 1 from 02:00:00:00:00:0a",
+    "dhcp6 reply duid 00:03:00:01:02:00:00:00:00:0a ia 7 address fd00::5 valid 9 status 2 dns "
+    "fd00::53",
+    "dhcp6 information-request xid 9 from 02:00:00:00:00:0a",
+    "rs fe80::a from 02:00:00:00:00:0a",
+    "rs :: from 02:00:00:00:00:0a",
+    "ra fe80::1 flags MO lifetime 9 slaac fd00::/64 no-slaac fd01::/48 mtu 1450 dns "
+    "fd00::1,fd00::2",
+    "ra fe80::1 flags none no-mtu no-dns from 02:00:00:00:00:fe",
 };
 
 static void built_as_said(void **state)
@@ -111,6 +123,19 @@ static void mismatches_are_named(void **state)
          "arp 10.0.0.9 is-at 02:00:00:00:00:08 tell 10.0.0.1",
          "is-at is 02:00:00:00:00:09, not 02:00:00:00:00:08"},
         {"icmp echo 10.0.0.1 > 10.0.0.2", "tcp 10.0.0.1 > 10.0.0.2", "protocol is 1, not 6"},
+        {"dhcp offer yiaddr 10.0.0.5", "dhcp ack", "it is a DHCP offer"},
+        {"dhcp offer yiaddr 10.0.0.5", "dhcp offer yiaddr 10.0.0.6",
+         "yiaddr is 10.0.0.5, not 10.0.0.6"},
+        {"dhcp offer option mtu 1400", "dhcp offer option mtu 1500", "option 26 is 1400, not 1500"},
+        {"dhcp offer option mtu 1400", "dhcp offer option router 10.0.0.1",
+         "option 3 is not there, not 10.0.0.1"},
+        {"dhcp offer option mtu 1400", "dhcp offer no-option mtu", "option 26 is 1400, not absent"},
+        {"udp 10.0.0.1:67 > 10.0.0.2:68", "dhcp offer", "it is no DHCP message"},
+        {"dhcp6 reply ia 1", "dhcp6 reply ia 2", "there is no such IA"},
+        {"dhcp6 reply ia 1 address fd00::1", "dhcp6 reply ia 1 address fd00::2",
+         "the address isn't there"},
+        {"ra fe80::1 slaac fd00::/64", "ra no-slaac fd00::/64", "the prefix isn't there like this"},
+        {"ra fe80::1 flags M", "ra flags O", "flags (M 1, O 2) is 1, not 2"},
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -137,11 +162,17 @@ static void bad_words_are_named(void **state)
         {"tcp 10.0.0.1:99999 > 10.0.0.2",
          "\"10.0.0.1:99999\" where ADDRESS or ADDRESS:PORT should stand"},
         {"quic 10.0.0.1 > 10.0.0.2",
-         "\"quic\" where tcp, udp, icmp, arp, nd, ip or eth should stand"},
+         "\"quic\" where tcp, udp, icmp, arp, nd, dhcp, dhcp6, rs, ra, ip or eth should stand"},
         {"udp 10.0.0.1 > 10.0.0.2 ttl 256", "256 is out of range"},
         {"udp 10.0.0.1 > 10.0.0.2 ttl -1", "\"-1\" where a number should stand"},
         {"udp 10.0.0.1 > 10.0.0.2 from nobody", "\"nobody\" where a MAC address should stand"},
         {"arp who-has fd00::1 tell fd00::2", "ARP is about IPv4 addresses; use nd"},
+        {"dhcp ping", "\"ping\" where a DHCP message type (discover, offer, ...) should stand"},
+        {"dhcp offer option colour red",
+         "\"colour\" where the name or number of a DHCP option should stand"},
+        {"dhcp offer option mtu big", "\"big\" where the option's value should stand"},
+        {"dhcp6 solicit duid xy", "\"xy\" where a DUID in hex should stand"},
+        {"ra dns 10.0.0.1", "\"10.0.0.1\" where IPv6 addresses, separated by commas should stand"},
         {"udp 10.0.0.1 > 10.0.0.2 flags", "ends where TCP flags (letters of FSRPAU) should follow"},
     };
 
