@@ -14,7 +14,8 @@
  *
  * Threads: port, tunnel and flow-dump calls come from one control thread; dp_recv, dp_flow_* and
  * dp_execute from the worker that owns 'queue' (0..n_queues-1); different queues run in parallel.
- * Packets of one port always come on one queue: port_no % n_queues. */
+ * Packets of one port always come on one queue: port_no % n_queues.  All threads are in the network
+ * namespace that the datapath was opened in. */
 #ifndef MN_DATAPATH_DATAPATH_H
 #define MN_DATAPATH_DATAPATH_H
 

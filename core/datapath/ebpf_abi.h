@@ -225,6 +225,44 @@ struct fp_slot {
     struct fp_out outs[FP_MAX_OUTS];
 };
 
+/* What the process has done in the kernel many at a time, by one run of a program instead of a
+ * system call each: flows put or deleted, small packets sent as they lie here.  A queue has one
+ * batch, and only the queue's thread fills and runs it. */
+#define FP_BATCH      64
+#define FP_SEND_SMALL 256
+
+struct fp_change {
+    union fp_key key;
+    struct fp_flow flow; /* deleted: as it was */
+    __u32 wide;
+    __s32 rc; /* of the kernel; -EEXIST: not put, it is there */
+};
+
+struct fp_send {
+    __u32 to; /* as in fp_out */
+    __u16 size;
+    __u8 kind, tun_tos;
+    __u32 tun_id;
+    __u32 hash;
+    __u8 packet[FP_SEND_SMALL];
+};
+
+struct fp_batch {
+    struct fp_change changes[FP_BATCH];
+    struct fp_send sends[FP_BATCH];
+};
+
+/* The packet such a run is given: what it is to do.  The Ethernet type is that of all packets it
+ * sends, since that is what the kernel will think they are. */
+enum { FP_PUT, FP_DELETE, FP_SEND };
+struct fp_request {
+    __u8 zero[12];
+    __be16 eth_type;
+    __u16 what; /* FP_PUT, ... */
+    __u32 queue, n;
+    __u8 rest[FP_SEND_SMALL - 24];
+};
+
 struct fp_upcall {
     __u32 port_no;
     __u32 size;

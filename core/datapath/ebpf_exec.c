@@ -4,7 +4,10 @@
  * the program before it returns, so one slot a queue is enough, and where it doesn't (a host that
  * spreads receive work over cores) 'done' tells.  Merged packets and their unfinished checksums go
  * with a virtio-net header, so the kernel cuts and finishes them on the way out.  What the program
- * can't rewrite is rewritten here first. */
+ * can't rewrite is rewritten here first.
+ *
+ * That is for whatever there can be.  Plain small packets, what a burst of new flows is made of,
+ * are put off and go together (ebpf_batch.c). */
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <linux/virtio_net.h>
@@ -28,8 +31,9 @@
 #define VIRTIO_NET_HDR_GSO_UDP_L4 5 /* since Linux 6.2 */
 #endif
 
-#define HEADROOM 8u
-#define PATIENCE (5 * NSEC_PER_MSEC) /* for a write that isn't done when it returns */
+#define HEADROOM   8u
+#define ONE_BY_ONE 2u                  /* so few are quicker through the tap */
+#define PATIENCE   (5 * NSEC_PER_MSEC) /* for a write that isn't done when it returns */
 
 static int open_tap(const char *name)
 {
@@ -211,11 +215,71 @@ static int send_all(struct ebpf_dp *d, unsigned queue, const struct dp_exec *x,
     return failed;
 }
 
-static int execute(struct ebpf_dp *d, unsigned queue, const struct dp_exec *x)
+/* Sends what was put off. */
+static int send_batch(struct ebpf_dp *d, unsigned queue)
+{
+    struct ebpf_queue *q = &d->queues[queue];
+    unsigned n = q->n_sends;
+
+    q->n_sends = 0;
+    int rc = n ? ebpf_batch_run(d, queue, FP_SEND, n, q->sends_type) : 0;
+
+    return rc > 0 ? -EIO : rc;
+}
+
+/* The usual first packet: small, as it comes from a wire, to one port, or into one tunnel whose
+ * outer headers are known.  *type is the Ethernet type that the kernel will see. */
+static bool is_plain(struct ebpf_dp *d, const struct dp_exec *x, uint32_t *to, uint16_t *type)
+{
+    const struct flow_out *out = x->outs;
+
+    if (x->n_outs != 1 || x->size > FP_SEND_SMALL || x->gso_size ||
+        out->set & (FLOW_POP_VLAN | FLOW_PUSH_VLAN))
+        return false;
+    *to = out->port;
+    memcpy(type, x->packet + 12, sizeof *type);
+    if (out->kind == FLOW_OUT_PORT)
+        return true;
+    if (out->tun_type != FLOW_TUNNEL_VXLAN ||
+        ebpf_tunnel_index(d, &out->tun_local, &out->tun_remote, to))
+        return false;
+    memcpy(type, d->tunnels[*to].header + 12, sizeof *type);
+    return d->tunnels[*to].flags & FP_TUNNEL_READY;
+}
+
+/* Rewritten here: the program has only to copy it. */
+static int put_off(struct ebpf_dp *d, unsigned queue, const struct dp_exec *x,
+                   const struct flow_key *key, uint32_t to, uint16_t type)
+{
+    struct ebpf_queue *q = &d->queues[queue];
+    size_t size = x->size;
+    int rc = 0;
+
+    if (q->n_sends == FP_BATCH || (q->n_sends && q->sends_type != type))
+        rc = send_batch(d, queue);
+    struct fp_send *s = &d->batches[queue].sends[q->n_sends++];
+
+    q->sends_type = type;
+    memcpy(s->packet, x->packet, size);
+    packet_rewrite(s->packet, &size, x->outs);
+    s->size = (uint16_t)size;
+    s->kind = x->outs->kind;
+    s->to = to;
+    if (s->kind == FP_OUT_TUNNEL) {
+        s->tun_tos = x->outs->tun_tos;
+        s->tun_id = x->outs->tun_id & 0xffffff;
+        s->hash = (uint32_t)flow_symmetric_hash(key);
+    }
+    return rc;
+}
+
+static int execute(struct ebpf_dp *d, unsigned queue, const struct dp_exec *x, bool alone)
 {
     unsigned needed = dp_ttl_needed(x->outs, x->n_outs);
     struct packet_layers l;
     struct flow_key key;
+    uint32_t to;
+    uint16_t type;
 
     if (!x->n_outs)
         return 0;
@@ -227,7 +291,11 @@ static int execute(struct ebpf_dp *d, unsigned queue, const struct dp_exec *x)
         atomic_fetch_add(&d->exec_ttl, 1);
         return 0;
     }
-    return send_all(d, queue, x, &key);
+    if (!alone && is_plain(d, x, &to, &type))
+        return put_off(d, queue, x, &key, to, type);
+    int rc = send_batch(d, queue), rc2 = send_all(d, queue, x, &key); /* in their order */
+
+    return rc2 ? rc2 : rc;
 }
 
 int ebpf_execute(struct dp *dp, unsigned queue, const struct dp_exec *execs, size_t n)
@@ -235,15 +303,14 @@ int ebpf_execute(struct dp *dp, unsigned queue, const struct dp_exec *execs, siz
     struct ebpf_dp *d = ebpf_of(dp);
     int failed = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        int rc = execute(d, queue, &execs[i]);
+    for (size_t i = 0; i <= n; i++) {
+        int rc = i < n ? execute(d, queue, &execs[i], n <= ONE_BY_ONE) : send_batch(d, queue);
 
         if (!rc)
             continue;
         failed = rc;
         atomic_fetch_add(&d->exec_failed, 1);
-        log_limited(LOG_LVL_WARN, "datapath", "a packet couldn't be sent size=%u: %s",
-                    execs[i].size, strerror(-rc));
+        log_limited(LOG_LVL_WARN, "datapath", "packets couldn't be sent: %s", strerror(-rc));
     }
     return failed;
 }

@@ -6,10 +6,12 @@
  *   ebpf_port.c     ports
  *   ebpf_key.c      keys and outputs, ours to the kernel's and back
  *   ebpf_flow.c     the flow tables
+ *   ebpf_walk.c     ... walked
  *   ebpf_mask.c     masks and their order
  *   ebpf_group.c    lists of outputs
  *   ebpf_recv.c     upcalls out of the ring buffers
  *   ebpf_exec.c     packets the agent sends
+ *   ebpf_batch.c    flows and packets many at a time
  *   ebpf_tunnel.c   VXLAN device, local addresses, keys
  *   ebpf_remote.c   remotes and their outer headers
  *   ebpf_watch.c    the thread that follows links, routes and neighbours
@@ -56,10 +58,11 @@ enum ebpf_map {
     EM_SLOTS,
     EM_RINGS,
     EM_SCRATCH,
+    EM_BATCHES,
     N_MAPS
 };
 
-enum ebpf_prog { PROG_PORT, PROG_UNDERLAY, PROG_VXLAN, PROG_INJECT, N_PROGS };
+enum ebpf_prog { PROG_PORT, PROG_UNDERLAY, PROG_VXLAN, PROG_INJECT, PROG_BATCH, N_PROGS };
 
 struct ebpf_ring {
     int fd;
@@ -73,8 +76,10 @@ struct ebpf_queue {
     pthread_mutex_t lock; /* turns, and the waiting queues of its ports */
     struct ebpf_ring ring;
     struct upcall_turns turns;
-    int tap;        /* the queue's end of the injecting device */
-    uint8_t *frame; /* for packets that must be rewritten before they are sent */
+    int tap;          /* the queue's end of the injecting device */
+    uint8_t *frame;   /* for packets that must be rewritten before they are sent */
+    unsigned n_sends; /* put off: in the queue's batch */
+    uint16_t sends_type;
 };
 
 /* What the process keeps beside fp_port. */
@@ -114,6 +119,7 @@ struct ebpf_dp {
     struct fp_port *ports;
     struct fp_tunnel *tunnels;
     struct fp_slot *slots;
+    struct fp_batch *batches;
     int n_cpus;
 
     pthread_mutex_t port_lock;
@@ -184,6 +190,13 @@ void ebpf_outs_sort(struct fp_out *outs, unsigned n); /* tunnels last */
 int ebpf_flow_put(struct dp *dp, unsigned queue, const struct dp_flow *flows, size_t n, int *rcs);
 int ebpf_flow_del(struct dp *dp, unsigned queue, const struct dp_flow *flows, size_t n,
                   struct dp_flow_stats *stats);
+
+/* ebpf_walk.c */
+static inline int ebpf_table(const struct ebpf_dp *d, bool wide)
+{
+    return d->maps[wide ? EM_WIDE : EM_NARROW];
+}
+void ebpf_stats_from(const struct fp_flow *f, uint64_t now, struct dp_flow_stats *s);
 int ebpf_flow_each(struct dp *dp, dp_flow_fn *fn, void *aux);
 int ebpf_flows_adopt(struct ebpf_dp *d);
 /* Marks used[] for every tunnel some flow goes into. */
@@ -208,6 +221,11 @@ int ebpf_recv_open(struct ebpf_dp *d, unsigned queue);
 void ebpf_recv_close(struct ebpf_dp *d, unsigned queue);
 int ebpf_recv(struct dp *dp, unsigned queue, struct dp_upcall *ups, size_t max);
 int ebpf_recv_fd(struct dp *dp, unsigned queue);
+
+/* ebpf_batch.c: does FP_PUT, FP_DELETE or FP_SEND to the first n of d->batches[queue]; the queue's
+ * thread.  Packets are of Ethernet type 'eth_type' (wire order).  Returns how many of them couldn't
+ * be sent, or an error when nothing was done. */
+int ebpf_batch_run(struct ebpf_dp *d, unsigned queue, unsigned what, unsigned n, uint16_t eth_type);
 
 /* ebpf_exec.c */
 int ebpf_exec_open(struct ebpf_dp *d, struct error *e);

@@ -22,20 +22,18 @@ static const char *const map_names[N_MAPS] = {
     [EM_NARROW] = "mn_narrow",   [EM_WIDE] = "mn_wide",       [EM_MEMBERS] = "mn_members",
     [EM_TUNNELS] = "mn_tunnels", [EM_BINDS] = "mn_binds",     [EM_COUNTERS] = "mn_counters",
     [EM_HINTS] = "mn_hints",     [EM_PENDING] = "mn_pending", [EM_SLOTS] = "mn_slots",
-    [EM_RINGS] = "mn_rings",     [EM_SCRATCH] = "mn_scratch",
+    [EM_RINGS] = "mn_rings",     [EM_SCRATCH] = "mn_scratch", [EM_BATCHES] = "mn_batches",
 };
 
 static const char *const prog_names[N_PROGS] = {
-    [PROG_PORT] = "mn_port",
-    [PROG_UNDERLAY] = "mn_underlay",
-    [PROG_VXLAN] = "mn_vxlan",
-    [PROG_INJECT] = "mn_inject",
+    [PROG_PORT] = "mn_port",     [PROG_UNDERLAY] = "mn_underlay", [PROG_VXLAN] = "mn_vxlan",
+    [PROG_INJECT] = "mn_inject", [PROG_BATCH] = "mn_batch",
 };
 
 /* Of no use to the next process, or sized by its options. */
 static bool is_own(int map)
 {
-    return map == EM_SLOTS || map == EM_SCRATCH || map == EM_HINTS;
+    return map == EM_SLOTS || map == EM_BATCHES || map == EM_SCRATCH || map == EM_HINTS;
 }
 
 static size_t map_size(const struct ebpf_dp *d, int map)
@@ -43,6 +41,7 @@ static size_t map_size(const struct ebpf_dp *d, int map)
     size_t size = map == EM_SHARED    ? sizeof(struct fp_shared)
                   : map == EM_PORTS   ? FP_MAX_PORTS * sizeof(struct fp_port)
                   : map == EM_TUNNELS ? FP_MAX_TUNNELS * sizeof(struct fp_tunnel)
+                  : map == EM_BATCHES ? d->opts.n_queues * sizeof(struct fp_batch)
                                       : d->opts.n_queues * sizeof(struct fp_slot);
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
@@ -213,7 +212,7 @@ static int set_up_maps(struct ebpf_dp *d, int found[N_MAPS])
             return -ENOENT;
         if (i == EM_NARROW || i == EM_WIDE)
             rc = bpf_map__set_max_entries(map, d->opts.max_flows);
-        else if (i == EM_SLOTS)
+        else if (i == EM_SLOTS || i == EM_BATCHES)
             rc = bpf_map__set_max_entries(map, cores);
         if (!rc && found[i] >= 0 && !is_own(i))
             rc = bpf_map__reuse_fd(map, found[i]);
@@ -240,8 +239,10 @@ static int open_parts(struct ebpf_dp *d)
     d->ports = map_memory(d, EM_PORTS);
     d->tunnels = map_memory(d, EM_TUNNELS);
     d->slots = map_memory(d, EM_SLOTS);
+    d->batches = map_memory(d, EM_BATCHES);
     d->n_cpus = libbpf_num_possible_cpus();
-    return d->shared && d->ports && d->tunnels && d->slots && d->n_cpus > 0 ? 0 : -errno;
+    return d->shared && d->ports && d->tunnels && d->slots && d->batches && d->n_cpus > 0 ? 0
+                                                                                          : -errno;
 }
 
 int ebpf_load(struct ebpf_dp *d, int found[N_MAPS], struct error *e)
@@ -281,10 +282,12 @@ void ebpf_unload(struct ebpf_dp *d)
     unmap(d, d->ports, EM_PORTS);
     unmap(d, d->tunnels, EM_TUNNELS);
     unmap(d, d->slots, EM_SLOTS);
+    unmap(d, d->batches, EM_BATCHES);
     d->shared = NULL;
     d->ports = NULL;
     d->tunnels = NULL;
     d->slots = NULL;
+    d->batches = NULL;
     if (d->obj)
         bpf_object__close(d->obj);
     d->obj = NULL;

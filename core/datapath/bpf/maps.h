@@ -107,6 +107,14 @@ struct {
     __type(value, struct fp_slot);
 } mn_slots SEC(".maps");
 
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __type(key, __u32);
+    __type(value, struct fp_batch);
+} mn_batches SEC(".maps");
+
 struct ring {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
     __uint(max_entries, FP_RING_SIZE);

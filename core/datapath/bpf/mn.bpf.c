@@ -1,5 +1,6 @@
-/* The datapath's programs: one for ports, one for underlay interfaces, one for the VXLAN device and
- * one for the device through which the process sends. */
+/* The datapath's programs: one for ports, one for underlay interfaces, one for the VXLAN device one
+ * for the device through which the process sends, and one that the process runs itself. */
+#include "batch.h"
 #include "lookup.h"
 #include "many.h"
 #include "upcall.h"
@@ -218,4 +219,26 @@ int mn_inject(struct __sk_buff *skb)
         rc = output_many(skb, &p, 0, n, slot->n_outs);
     slot->done = slot->seq;
     return rc;
+}
+
+/* Returns how many packets couldn't be sent. */
+SEC("tc")
+int mn_batch(struct __sk_buff *skb)
+{
+    const struct fp_request *r = (void *)(long)skb->data;
+
+    if ((void *)r->rest > (void *)(long)skb->data_end)
+        return -1;
+    __u32 what = r->what, queue = r->queue, n = r->n;
+    int n_failed = 0;
+
+    for (__u32 i = 0; i < FP_BATCH && i < n; i++) {
+        if (what == FP_PUT)
+            batch_put(queue, i);
+        else if (what == FP_DELETE)
+            batch_delete(queue, i);
+        else
+            n_failed += batch_send(skb, queue, i) < 0;
+    }
+    return n_failed;
 }

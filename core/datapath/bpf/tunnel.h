@@ -70,6 +70,27 @@ static __always_inline __u16 outer_port(__u32 hash)
     return bpf_htons(0xc000 | (hash & 0x3fff)); /* RFC 7348: from the dynamic range */
 }
 
+/* The outer headers of a packet of 'len' bytes with them; OUTER4 bytes are there to be written. */
+static __always_inline void tunnel_headers4(void *data, __u32 len, const struct fp_tunnel *t,
+                                            __u8 tos, __u32 tun_id, __u32 hash)
+{
+    __builtin_memcpy(data, t->header, OUTER4);
+
+    struct iphdr *ip = data + L3;
+    struct udphdr *udp = (void *)(ip + 1);
+    __u32 total = len - L3;
+    __u32 sum = t->ip_sum + bpf_htons(total) + bpf_htons(tos);
+
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    ip->tos = tos;
+    ip->tot_len = bpf_htons(total);
+    ip->check = ~sum;
+    udp->source = outer_port(hash);
+    udp->len = bpf_htons(total - sizeof *ip);
+    *(__be32 *)((void *)(udp + 1) + 4) = bpf_htonl(tun_id << 8);
+}
+
 static __always_inline int tunnel_push4(struct __sk_buff *skb, const struct fp_out *o,
                                         const struct fp_tunnel *t, __u32 hash)
 {
@@ -88,23 +109,25 @@ static __always_inline int tunnel_push4(struct __sk_buff *skb, const struct fp_o
     end = (void *)(long)skb->data_end;
     if (data + ETH_HLEN + OUTER4 > end)
         return -1;
-    __builtin_memcpy(data, t->header, OUTER4);
+    tunnel_headers4(data, skb->len, t, o->tun_tos, o->tun_id, hash);
     __builtin_memcpy(data + OUTER4, inner, ETH_HLEN);
-
-    struct iphdr *ip = data + L3;
-    struct udphdr *udp = (void *)(ip + 1);
-    __u32 total = skb->len - L3;
-    __u32 sum = t->ip_sum + bpf_htons(total) + bpf_htons(o->tun_tos);
-
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    ip->tos = o->tun_tos;
-    ip->tot_len = bpf_htons(total);
-    ip->check = ~sum;
-    udp->source = outer_port(hash);
-    udp->len = bpf_htons(total - sizeof *ip);
-    *(__be32 *)((void *)(udp + 1) + 4) = bpf_htonl(o->tun_id << 8);
     return 0;
+}
+
+static __always_inline void tunnel_headers6(void *data, __u32 len, const struct fp_tunnel *t,
+                                            __u8 tos, __u32 tun_id, __u32 hash)
+{
+    __builtin_memcpy(data, t->header, OUTER6);
+
+    struct ipv6hdr *ip = data + L3;
+    struct udphdr *udp = (void *)(ip + 1);
+    __u32 size = len - L3 - sizeof *ip;
+
+    *(__be32 *)ip = bpf_htonl(6u << 28 | (__u32)tos << 20 | (hash & 0xfffff));
+    ip->payload_len = bpf_htons(size);
+    udp->source = outer_port(hash);
+    udp->len = bpf_htons(size);
+    *(__be32 *)((void *)(udp + 1) + 4) = bpf_htonl(tun_id << 8);
 }
 
 static __always_inline int tunnel_push6(struct __sk_buff *skb, const struct fp_out *o,
@@ -125,18 +148,8 @@ static __always_inline int tunnel_push6(struct __sk_buff *skb, const struct fp_o
     end = (void *)(long)skb->data_end;
     if (data + ETH_HLEN + OUTER6 > end)
         return -1;
-    __builtin_memcpy(data, t->header, OUTER6);
+    tunnel_headers6(data, skb->len, t, o->tun_tos, o->tun_id, hash);
     __builtin_memcpy(data + OUTER6, inner, ETH_HLEN);
-
-    struct ipv6hdr *ip = data + L3;
-    struct udphdr *udp = (void *)(ip + 1);
-    __u32 size = skb->len - L3 - sizeof *ip;
-
-    *(__be32 *)ip = bpf_htonl(6u << 28 | (__u32)o->tun_tos << 20 | (hash & 0xfffff));
-    ip->payload_len = bpf_htons(size);
-    udp->source = outer_port(hash);
-    udp->len = bpf_htons(size);
-    *(__be32 *)((void *)(udp + 1) + 4) = bpf_htonl(o->tun_id << 8);
     return 0;
 }
 
