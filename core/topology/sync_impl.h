@@ -202,7 +202,8 @@ struct sync {
     unsigned host_due; /* STATE_*: not yet in the store */
     struct own_port *own_ports;
     unsigned n_own_due;
-    uint64_t own_at; /* no port is written before */
+    uint64_t own_at;        /* no port is written before */
+    unsigned own_conflicts; /* with other agents, in a row */
     VEC(struct binding) bindings;
     bool bindings_changed;
     refs zones;

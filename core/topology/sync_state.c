@@ -293,8 +293,16 @@ static int try_ports(struct sync *s, struct port_commit *co, const struct device
     return rc;
 }
 
-/* All agents whose ports hang on one bridge write its change node: who loses a race waits a while.
- */
+/* All agents whose ports hang on one bridge write its change node, a thousand at once after a power
+ * failure: who loses a race waits at random in a window that doubles (as Ethernet did), or each
+ * commit that succeeds would cost everybody else one that doesn't. */
+static void back_off(struct sync *s)
+{
+    s->own_conflicts = MIN(s->own_conflicts + 1, 9u);
+    s->own_at = s->now + NSEC_PER_MSEC +
+                hash_u64(s->now ^ s->inc) % ((4 * NSEC_PER_MSEC) << s->own_conflicts);
+}
+
 static int write_ports(struct sync *s)
 {
     int rc = 0;
@@ -302,12 +310,8 @@ static int write_ports(struct sync *s)
     while (s->n_own_due && !rc) {
         struct port_commit *co = NEW(struct port_commit);
         struct device_item *d = gather(s, co);
-        for (int i = 0; d && i < TRIES; i++) {
+        if (d)
             rc = try_ports(s, co, d);
-            if (rc != -ESTALE && rc != -EEXIST && rc != -ENOENT)
-                break;
-            s->st.conflicts++;
-        }
         for (size_t i = 0; i < co->n_ports && !rc; i++)
             own_done(s, co->ports[i]);
         free(co);
@@ -315,9 +319,11 @@ static int write_ports(struct sync *s)
             break;
     }
     if (rc == -ESTALE || rc == -EEXIST || rc == -ENOENT) {
-        s->own_at = s->now + NSEC_PER_MSEC + hash_u64(s->now ^ s->inc) % (20 * NSEC_PER_MSEC);
-        rc = 0;
+        s->st.conflicts++;
+        back_off(s);
+        return 0;
     }
+    s->own_conflicts = 0;
     return rc;
 }
 

@@ -50,6 +50,7 @@ report() {
     line "... with $(value flows_n mn) flows" "$(value flows_kib mn)" KiB
     line '... with 5,000 ports in use' "$(value ports_kib mn)" KiB
     line 'A flow, in the agent and in the kernel' "$(value flow_bytes mn)" bytes
+    report_cluster
 }
 line() { [ -z "$2" ] || printf '%-58s%10.0f %s\n' "$@"; }
 
@@ -73,6 +74,6 @@ report_json() { # FILE
         echo agent_idle_kib "$(value idle_kib mn)"
         echo agent_5000_ports_kib "$(value ports_kib mn)"
         echo bytes_per_flow "$(value flow_bytes mn)"
-    } | awk 'NF == 2' | jq -Rn --argjson old "$old" \
-        '$old + ([inputs | split(" ") | {(.[0]): (.[1] | tonumber)}] | add // {})' >"$1.new" && mv "$1.new" "$1"
+    } | awk 'NF == 2' | jq -Rn --argjson old "$old" --argjson cluster "$(cluster_json)" \
+        '$old + ([inputs | split(" ") | {(.[0]): (.[1] | tonumber)}] | add // {}) + $cluster' >"$1.new" && mv "$1.new" "$1"
 }

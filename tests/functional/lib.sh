@@ -182,6 +182,7 @@ dataDir=$DIR/zk/data
 clientPort=2181
 clientPortAddress=10.255.0.250
 admin.enableServer=false
+maxClientCnxns=0
 CFG
     spawn wire java -Xmx256m -cp /usr/share/java/zookeeper.jar \
         org.apache.zookeeper.server.quorum.QuorumPeerMain "$DIR/zk/zoo.cfg" >>"$DIR/zk.log" 2>&1
