@@ -189,7 +189,9 @@ static int open_agent(struct daemon *d, struct error *e)
 {
     struct dp_options dpo = {
         .name = d->o->name, .n_queues = d->o->n_workers, .vxlan_port = (uint16_t)d->o->vxlan_port};
-    struct agent_options ao = {.n_workers = d->o->n_workers, .name = d->o->host_name};
+    struct agent_options ao = {.n_workers = d->o->n_workers,
+                               .name = d->o->host_name,
+                               .dhcp_mtu = (uint16_t)d->o->dhcp_mtu};
     char name[256] = "";
     int rc = startup_host_id(d->o->host_id, &ao.host, e);
 

@@ -19,6 +19,7 @@ enum {
     OPT_KEEP,
     OPT_CLOCK,
     OPT_VXLAN,
+    OPT_DHCP_MTU,
     OPT_WHY
 };
 
@@ -31,6 +32,7 @@ static const struct option long_options[] = {
     {"control", required_argument, NULL, 'c'},
     {"workers", required_argument, NULL, 'n'},
     {"vxlan-port", required_argument, NULL, OPT_VXLAN},
+    {"dhcp-mtu", required_argument, NULL, OPT_DHCP_MTU},
     {"log-level", required_argument, NULL, OPT_LOG},
     {"keep-flows", no_argument, NULL, OPT_KEEP},
     {"test-clock", no_argument, NULL, OPT_CLOCK},
@@ -63,6 +65,8 @@ static void usage(FILE *f)
           "      --name INSTANCE    of several agents on one machine [mn]\n"
           "  -n, --workers N        threads that simulate packets [1]\n"
           "      --vxlan-port PORT  of tunnels, the same on all hosts [4789]\n"
+          "      --dhcp-mtu BYTES   the most that VMs are told to send; less where a tunnel\n"
+          "                         carries less [1500]\n"
           "      --keep-flows       when it ends, what is installed goes on forwarding\n"
           "Talking:\n"
           "  -c, --control PATH     control socket [/run/mn/agent.sock]\n"
@@ -126,6 +130,8 @@ static int take(struct args *a, int opt, struct error *e)
         return number("--workers", 64, &a->daemon.n_workers, e);
     case OPT_VXLAN:
         return number("--vxlan-port", 65535, &a->daemon.vxlan_port, e);
+    case OPT_DHCP_MTU:
+        return number("--dhcp-mtu", 65535, &a->daemon.dhcp_mtu, e);
     case OPT_LOG:
         return log_set_level(optarg)
                    ? error_set(e, -EINVAL, NULL, "--log-level", "no level '%s'", optarg)

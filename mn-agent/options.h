@@ -11,6 +11,7 @@ struct options {
     const char *datapath, *name, *control;
     unsigned n_workers;
     unsigned vxlan_port;
+    unsigned dhcp_mtu; /* 0: 1500 */
     bool keep_flows, test_clock;
 };
 

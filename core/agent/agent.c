@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "agent/agent_impl.h"
+#include "agent/mtu.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -293,6 +294,7 @@ void agent_close(struct agent *a, bool keep)
 void agent_iface(struct agent *a, const struct net_iface *iface, bool gone)
 {
     ifaces_set(a->ifaces, iface, gone);
+    __atomic_store_n(&a->host_changed, 1, __ATOMIC_RELEASE); /* its tunnels' MTU, perhaps */
     bindings_iface(a->bindings, iface, gone);
 }
 
@@ -306,6 +308,16 @@ static bool local_is_told(const struct agent *a, const struct topo_zone_addr *z)
     return false;
 }
 
+/* Interfaces or tunnel zones may have changed. */
+static void measure_overlay(struct agent *a)
+{
+    uint16_t most = a->opts.dhcp_mtu ? a->opts.dhcp_mtu : 1500;
+
+    __atomic_store_n(&a->host.overlay_mtu,
+                     overlay_mtu(topo_host(a->topo, a->local_host), a->ifaces, most),
+                     __ATOMIC_RELAXED);
+}
+
 /* Tells the datapath of this host's addresses in tunnel zones. */
 static uint64_t run_locals(struct agent *a, uint64_t now)
 {
@@ -314,6 +326,7 @@ static uint64_t run_locals(struct agent *a, uint64_t now)
 
     if (!__atomic_exchange_n(&a->host_changed, 0, __ATOMIC_ACQ_REL) && now < a->next_locals_ns)
         return a->next_locals_ns;
+    measure_overlay(a);
     for (unsigned i = 0; host && i < host->n_zones; i++) {
         const struct topo_zone_addr *z = &host->zones[i];
         struct error e = {0};

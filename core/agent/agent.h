@@ -32,6 +32,7 @@ struct agent_options {
     struct dp *dp;       /* borrowed; flows and ports found in it are taken over */
     unsigned n_workers;  /* queues of the datapath; 0: 1 */
     bool keep_mtu;       /* leave the MTU of bound interfaces alone (interfaces that aren't real) */
+    uint16_t dhcp_mtu;   /* the most that machines are told to send at once, bytes; 0: 1500 */
     struct ft_limits flows;    /* max_flows: of all workers together */
     struct state_limits state; /* .gone and .aux are set here */
     struct asking_limits asking;

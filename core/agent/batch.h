@@ -37,6 +37,7 @@
     X(parked_timeouts)                                                                             \
     X(parked_overflow)                                                                             \
     X(neighbours_asked)                                                                            \
+    X(advertisements)  /* of routers, unasked */                                                   \
     X(records_made)    /* of connections */                                                        \
     X(state_conflicts) /* simulated again: others took what it chose */                            \
     X(state_refused)   /* packets dropped: records couldn't be made */                             \

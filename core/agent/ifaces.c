@@ -77,15 +77,15 @@ const struct net_iface *ifaces_find(const struct ifaces *f, const char *name)
     return e ? &e->iface : NULL;
 }
 
-bool ifaces_have_address(const struct ifaces *f, const struct ip *ip)
+const struct net_iface *ifaces_with_address(const struct ifaces *f, const struct ip *ip)
 {
     const struct entry *e;
 
     for (e = f->entries; e; e = e->hh.next)
         for (unsigned i = 0; i < e->iface.n_addrs; i++)
             if (ip_equal(&e->iface.addrs[i].addr, ip))
-                return true;
-    return false;
+                return &e->iface;
+    return NULL;
 }
 
 static int by_name(struct entry *a, struct entry *b)

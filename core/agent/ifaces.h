@@ -13,8 +13,8 @@ struct ifaces *ifaces_new(void);
 void ifaces_free(struct ifaces *f);
 void ifaces_set(struct ifaces *f, const struct net_iface *iface, bool gone);
 const struct net_iface *ifaces_find(const struct ifaces *f, const char *name);
-/* True when some interface has this address. */
-bool ifaces_have_address(const struct ifaces *f, const struct ip *ip);
+/* The interface that has this address; null: none. */
+const struct net_iface *ifaces_with_address(const struct ifaces *f, const struct ip *ip);
 
 /* The list for the store (new reference) when it changed and has been quiet for a moment, else
  * null; *next is when to ask again. */

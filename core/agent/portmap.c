@@ -54,6 +54,13 @@ void portmap_free_later(struct portmap *m)
         call_rcu(&m->rcu, free_rcu);
 }
 
+void portmap_each(const struct portmap *m, void (*fn)(topo_ref port, void *aux), void *aux)
+{
+    for (uint32_t i = 0; m && i <= m->mask; i++)
+        if (m->slots[i].port)
+            fn(m->slots[i].port, aux);
+}
+
 topo_ref portmap_port(const struct portmap *m, uint32_t port_no)
 {
     return m ? slot(m, true, port_no)->port : 0;

@@ -23,6 +23,7 @@ void portmap_free_later(struct portmap *m); /* after a grace period; null is fin
 
 topo_ref portmap_port(const struct portmap *m, uint32_t port_no); /* 0: none */
 uint32_t portmap_no(const struct portmap *m, topo_ref port);      /* 0: none */
+void portmap_each(const struct portmap *m, void (*fn)(topo_ref port, void *aux), void *aux);
 size_t portmap_size(const struct portmap *m);
 
 #endif

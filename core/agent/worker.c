@@ -184,6 +184,7 @@ bool worker_run(struct worker *w, uint64_t now)
     run_parked(w);
     run_due(w);
     expire_flows(w);
+    worker_advertise(w);
     if (now >= asking_next_ns(w->asking)) {
         asking_run(w->asking, now, worker_ask_again, w);
         worker_flush(w);
@@ -195,6 +196,8 @@ bool worker_run(struct worker *w, uint64_t now)
 uint64_t worker_next_ns(const struct worker *w)
 {
     uint64_t next = MIN(asking_next_ns(w->asking), parked_next_ns(w->parked));
+
+    next = MIN(next, worker_advertise_next(w));
 
     if (w->stage == WORKER_LEARNS_AGAIN)
         next = MIN(next, w->learn_next_ns);

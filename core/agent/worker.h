@@ -40,6 +40,7 @@ struct worker_host {
     struct dp *dp;
     topo_ref local_host;
     struct portmap **ports; /* RCU pointer */
+    uint16_t overlay_mtu;   /* atomic: what machines are told (mtu.h); 0: unknown */
     /* Load this object, then announce its tag. */
     void (*need)(struct worker_host *h, topo_ref object);
     /* Connections; null: none are kept. */

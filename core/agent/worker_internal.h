@@ -39,6 +39,7 @@ struct worker {
     bool learn_lacks;        /* some flow of this round lacked an object */
     uint64_t learn_until_ns; /* then it begins without */
     uint64_t now, next_look_ns;
+    uint64_t advertise_ns, advertised_ns, advertise_start_ns; /* worker_advertise.c */
     unsigned n_news;
     struct tag_change news[WORKER_NEWS];
     unsigned n_outcomes;
@@ -49,6 +50,11 @@ struct worker {
 static inline const struct portmap *worker_ports(const struct worker *w)
 {
     return __atomic_load_n(w->host->ports, __ATOMIC_ACQUIRE);
+}
+
+static inline uint16_t worker_mtu(const struct worker *w)
+{
+    return __atomic_load_n(&w->host->overlay_mtu, __ATOMIC_RELAXED);
 }
 
 /* What a simulation means for the datapath. */
@@ -98,8 +104,11 @@ void worker_flush(struct worker *w);
 
 /* Asks the agent for what is among the needs. */
 void worker_need(struct worker *w, const struct sim_result *r);
+void worker_send_emit(struct worker *w, const struct sim_emit *e);
 void worker_send_emits(struct worker *w, const struct sim_result *r, bool solicits_only);
 asking_fn worker_ask_again; /* aux: the worker */
+void worker_advertise(struct worker *w);
+uint64_t worker_advertise_next(const struct worker *w); /* UINT64_MAX: never */
 
 enum worker_learning {
     WORKER_LEARN,   /* all of it: a real packet */

@@ -31,7 +31,7 @@ bool worker_learn(struct worker *w, const struct sim_result *r, enum worker_lear
     return all;
 }
 
-static void send_emit(struct worker *w, const struct sim_emit *e)
+void worker_send_emit(struct worker *w, const struct sim_emit *e)
 {
     struct translation t;
 
@@ -52,7 +52,7 @@ void worker_send_emits(struct worker *w, const struct sim_result *r, bool solici
         } else if (solicits_only) {
             continue;
         }
-        send_emit(w, e);
+        worker_send_emit(w, e);
     }
 }
 
@@ -77,7 +77,7 @@ bool worker_ask_again(topo_ref port, const struct ip *ip, void *aux)
     sim_solicit(w->host->topo, w->now, port, ip, &w->batch.arena, &e);
     if (e.n_outs) {
         w->counters.neighbours_asked++;
-        send_emit(w, &e);
+        worker_send_emit(w, &e);
     }
     return true;
 }

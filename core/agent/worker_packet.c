@@ -226,7 +226,8 @@ void worker_packet(struct worker *w, const struct dp_upcall *up, const struct pa
                            .state = w->host->state,
                            .now_ns = w->now,
                            .packet = up->packet,
-                           .size = up->size};
+                           .size = up->size,
+                           .overlay_mtu = worker_mtu(w)};
     struct packet_layers layers;
     struct judgement j;
     struct flow_key key;

@@ -46,8 +46,8 @@ static bool get_ip(const json_t *obj, const char *json, struct ip *ip)
 
 static int check_device_rows(const json_t *port, struct error *e)
 {
-    static const char *const of_router[] = {"portMac",      "portSubnet", "rtrPortVni", "tunnelIp",
-                                            "offRampVxlan", "sendRa",     NULL};
+    static const char *const of_router[] = {"portMac",  "portSubnet",   "rtrPortVni",
+                                            "tunnelIp", "offRampVxlan", NULL};
     static const char *const of_bridge[] = {"vlanId",       "vtepId",           "qosPolicyId",
                                             "portSecurity", "allowedAddresses", NULL};
     bool bridge = json_object_get(port, "bridgeId"), router = json_object_get(port, "routerId");

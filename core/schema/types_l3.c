@@ -107,7 +107,8 @@ const struct schema_attr schema_dhcp_host_attrs[] = {
     END,
 };
 
-static const char *const ra_modes[] = {"dhcpv6-stateful", "dhcpv6-stateless", "slaac", NULL};
+static const char *const ra_modes[] = {"dhcpv6-stateful", "dhcpv6-stateless", "slaac", "none",
+                                       NULL};
 
 const struct schema_attr schema_dhcpv6_attrs[] = {
     REF("bridge", "bridgeId", ST_BRIDGE, SD_CASCADE, PARENT | SA_HIDDEN, "The bridge"),
@@ -116,10 +117,11 @@ const struct schema_attr schema_dhcpv6_attrs[] = {
     IP("dns-servers", "dnsServerAddrs", OPTIONAL | SA_V6 | SA_LIST, "Name servers told to clients"),
     INT("interface-mtu", "interfaceMTU", OPTIONAL, 0, 65536,
         "MTU that routers advertise, bytes; what the overlay carries when 0 or not set"),
-    ENUM("ra-mode", "raMode", 0, ra_modes,
-         "How hosts get addresses, as linked routers advertise it: from DHCPv6, or made up by "
-         "themselves (with the rest from DHCPv6, or not)",
-         .def = "\"dhcpv6-stateful\""),
+    ENUM(
+        "ra-mode", "raMode", 0, ra_modes,
+        "How hosts get addresses, as linked routers advertise it: from DHCPv6, or made up by "
+        "themselves (with the rest from DHCPv6, or not); none: nothing is advertised of the prefix",
+        .def = "\"dhcpv6-stateful\""),
     BOOL("enabled", "enabled", SA_HIDDEN, "Requests are answered", .def = "true"),
     END,
 };

@@ -38,8 +38,6 @@ const struct schema_attr schema_port_attrs[] = {
     CIDR("addresses", "portSubnet", NULL, SA_LIST | SA_SET,
          "Router port: its addresses with their subnets, both families",
          .example = "10.0.0.1/24,2001:db8::1/64"),
-    BOOL("send-ra", "sendRa", OPTIONAL | SA_YESNO | SA_HIDDEN,
-         "Router port linked to a bridge: advertises itself there; yes when not set"),
     BOOL(
         "port-security", "portSecurity", OPTIONAL | SA_YESNO | SA_HIDDEN,
         "Bridge port: what its machine sends must come from addresses known to be its own; no when "

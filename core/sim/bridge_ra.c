@@ -2,7 +2,8 @@
  * does in neighbour discovery.
  *
  * A router port with IPv6 addresses is the default router of its prefixes; how hosts get addresses
- * follows from the bridge's DHCPv6 subnet of the prefix: without one they make them up. */
+ * follows from the bridge's DHCPv6 subnet of the prefix: without one they make them up.  A subnet
+ * whose mode is "none" keeps the routers from speaking of its prefix. */
 #include "packet/ra.h"
 #include "packet/wire.h"
 #include "sim/mask.h"
@@ -20,7 +21,7 @@ static const struct topo_dhcp_subnet *subnet_of(const struct topo_bridge *b, con
 
     for (uint32_t i = 0; i < b->n_subnets; i++) {
         const struct topo_dhcp_subnet *n = &b->subnets[i];
-        if (n->enabled && n->net.len == net->len && ip_equal(&n->net.addr, &ours))
+        if (n->net.len == net->len && ip_equal(&n->net.addr, &ours))
             return n;
     }
     return NULL;
@@ -39,8 +40,11 @@ static void add_prefix(struct packet_ra *ra, const struct topo_bridge *b, const 
 {
     const struct topo_dhcp_subnet *n = subnet_of(b, addr);
 
-    if (ip_is4(&addr->addr) || ip_is_link_local(&addr->addr) || ra->n_prefixes == RA_PREFIXES)
+    if (ip_is4(&addr->addr) || ip_is_link_local(&addr->addr) || ra->n_prefixes == RA_PREFIXES ||
+        (n && n->ra_mode == TOPO_RA_NONE))
         return;
+    if (n && !n->enabled) /* nobody would answer */
+        n = NULL;
     for (unsigned i = 0; i < ra->n_prefixes; i++) /* two addresses in one subnet */
         if (ra->prefixes[i].net.len == addr->len && cidr_contains(addr, &ra->prefixes[i].net.addr))
             return;
@@ -64,7 +68,7 @@ static bool describe(struct run *r, const struct topo_bridge *b, const struct to
                              .dns_lifetime = ROUTER_LIFETIME_S,
                              .lladdr = l->mac,
                              .mtu = r->in->overlay_mtu};
-    for (unsigned i = 0; l->advertises && i < l->n_addrs; i++)
+    for (unsigned i = 0; i < l->n_addrs; i++)
         add_prefix(ra, b, &l->addrs[i]);
     if (ra->mtu < 1280) /* IPv6 has no smaller ones */
         ra->mtu = 0;

@@ -18,7 +18,7 @@ struct topo_dhcp_route {
     struct ip gateway;
 };
 
-enum topo_ra_mode { TOPO_RA_STATEFUL, TOPO_RA_STATELESS, TOPO_RA_SLAAC };
+enum topo_ra_mode { TOPO_RA_STATEFUL, TOPO_RA_STATELESS, TOPO_RA_SLAAC, TOPO_RA_NONE };
 
 /* Of either family: net.addr tells. */
 struct topo_dhcp_subnet {

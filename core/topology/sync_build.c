@@ -48,7 +48,6 @@ static void fill_link(struct topo_bridge *b, struct topo_link *l, const struct t
     if (peer->device_kind != TOPO_ROUTER)
         return;
     l->mac = peer->mac;
-    l->advertises = peer->advertises;
     l->n_addrs = peer->n_addrs;
     l->addrs = topo_extra(b, peer->n_addrs * sizeof *l->addrs);
     if (l->n_addrs)
@@ -71,8 +70,8 @@ static void fill_ports(struct sync *s, const struct device_item *d, struct topo_
 static bool same_link(const struct topo_link *a, const struct topo_link *b)
 {
     return a->port == b->port && a->peer == b->peer && a->peer_device == b->peer_device &&
-           a->vlan == b->vlan && mac_equal(&a->mac, &b->mac) && a->advertises == b->advertises &&
-           a->n_addrs == b->n_addrs && sync_same_cidrs(a->addrs, b->addrs, a->n_addrs);
+           a->vlan == b->vlan && mac_equal(&a->mac, &b->mac) && a->n_addrs == b->n_addrs &&
+           sync_same_cidrs(a->addrs, b->addrs, a->n_addrs);
 }
 
 /* Where 'ip' is has changed for the routers linked to the bridge: they take its word (sim/neigh.c).

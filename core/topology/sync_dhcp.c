@@ -234,11 +234,15 @@ static void parse_routes(const json_t *list, struct topo_dhcp_subnet *n)
 
 static uint8_t parse_ra_mode(const json_t *body)
 {
+    static const char *const modes[] = {[TOPO_RA_STATELESS] = "dhcpv6-stateless",
+                                        [TOPO_RA_SLAAC] = "slaac",
+                                        [TOPO_RA_NONE] = "none"};
     const char *mode = sync_body_string(body, "raMode");
 
-    if (!strcmp(mode, "slaac"))
-        return TOPO_RA_SLAAC;
-    return !strcmp(mode, "dhcpv6-stateless") ? TOPO_RA_STATELESS : TOPO_RA_STATEFUL;
+    for (uint8_t i = TOPO_RA_STATELESS; i < ARRAY_SIZE(modes); i++)
+        if (!strcmp(mode, modes[i]))
+            return i;
+    return TOPO_RA_STATEFUL;
 }
 
 static bool parse_subnet(const struct uuid *id, bool ip6, const json_t *body,

@@ -107,7 +107,6 @@ struct topo_port *sync_parse_port(struct sync *s, const struct uuid *id, const j
     p->allowed = topo_extra(p, n_allowed * sizeof *p->allowed);
     if (n_allowed)
         parse_allowed(p, allowed);
-    p->advertises = sync_body_bool(body, "sendRa", true);
     sync_body_mac(body, "portMac", &p->mac);
     p->link_local = ip_link_local_of_mac(&p->mac);
     p->addrs = topo_extra(p, n * sizeof(struct cidr));

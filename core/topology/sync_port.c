@@ -107,9 +107,9 @@ static bool same_port(const struct topo_port *a, const struct topo_port *b)
 {
     return same_reach(a, b) && a->device == b->device && !strcmp(a->ifname, b->ifname) &&
            a->infilter == b->infilter && mac_equal(&a->mac, &b->mac) && a->n_addrs == b->n_addrs &&
-           sync_same_cidrs(a->addrs, b->addrs, a->n_addrs) && a->advertises == b->advertises &&
-           a->secure == b->secure && a->n_allowed == b->n_allowed &&
-           same_allowed(a->allowed, b->allowed, a->n_allowed) && !strcmp(a->obj.name, b->obj.name);
+           sync_same_cidrs(a->addrs, b->addrs, a->n_addrs) && a->secure == b->secure &&
+           a->n_allowed == b->n_allowed && same_allowed(a->allowed, b->allowed, a->n_allowed) &&
+           !strcmp(a->obj.name, b->obj.name);
 }
 
 static void rebuild_around(struct sync *s, const struct topo_port *p, bool flood)

@@ -89,7 +89,6 @@ struct topo_port {
         struct cidr net; /* of none: any address known of the MAC */
     } * allowed;         /* besides those that the bridge knows by itself */
     /* router ports */
-    bool advertises; /* itself, to the machines of the bridge it is linked to */
     struct mac mac;
     uint16_t n_addrs;
     struct cidr *addrs;      /* own addresses with their subnets, as configured, both families */
@@ -121,7 +120,6 @@ struct topo_link {
     uint8_t peer_kind; /* TOPO_ROUTER or TOPO_BRIDGE */
     uint16_t vlan;     /* of our port */
     struct mac mac;    /* peer router port */
-    bool advertises;   /* likewise */
     uint16_t n_addrs;
     struct cidr *addrs; /* peer router port; its link-local is derived from mac */
 };
