@@ -128,8 +128,19 @@ enum state_origin {
  *   -E2BIG    more than STATE_COMMIT_MAX
  * What contradicts itself (a bad kind, two translations to one tuple in 'recs') is -EINVAL or
  * -EEXIST. */
-int state_commit(struct state *s, const struct state_rec *recs, uint32_t n, uint64_t now,
-                 enum state_origin origin, bool *made);
+struct state_via {
+    topo_ref in, out; /* exterior ports the opening direction goes through; 0 unknown */
+};
+/* 'via' (null: unknown) is kept beside each record: whoever takes over a port asks for the
+ * connections that go through it. */
+int state_commit_via(struct state *s, const struct state_rec *recs, uint32_t n,
+                     const struct state_via *via, uint64_t now, enum state_origin origin,
+                     bool *made);
+static inline int state_commit(struct state *s, const struct state_rec *recs, uint32_t n,
+                               uint64_t now, enum state_origin origin, bool *made)
+{
+    return state_commit_via(s, recs, n, NULL, now, origin, made);
+}
 /* The record is in use.  False when it is gone. */
 bool state_touch(struct state *s, const struct state_rec *r, uint64_t now);
 void state_remove(struct state *s, const struct state_rec *r);
@@ -141,6 +152,7 @@ uint32_t state_sweep(struct state *s, uint64_t now, uint32_t budget, state_gone_
 /* In no order, in pieces: *at 0 to begin, 0 again at the end. */
 struct state_info {
     struct state_rec rec;
+    struct state_via via;
     uint64_t used_ns, made_ns;
     uint8_t origin;
 };

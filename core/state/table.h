@@ -35,7 +35,8 @@ enum {
 struct record {
     uint64_t w[REC_WORDS]; /* a struct state_rec; kind STATE_NONE: free, then w[0] is the next */
     uint64_t used, made;
-    uint32_t seq; /* odd: being written */
+    struct state_via via; /* by atomics: a hint, not part of what the record says */
+    uint32_t seq;         /* odd: being written */
     uint8_t origin;
 };
 

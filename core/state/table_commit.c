@@ -113,15 +113,31 @@ static int check_twins(const struct state_rec *recs, struct entry *e, uint32_t n
     return 0;
 }
 
+/* A commit and whose it is. */
+struct origin {
+    const struct state_via *via;
+    uint64_t now;
+    enum state_origin from;
+};
+
+static void note_via(struct record *r, const struct state_via *via)
+{
+    if (!via)
+        return;
+    __atomic_store_n(&r->via.in, via->in, __ATOMIC_RELAXED);
+    __atomic_store_n(&r->via.out, via->out, __ATOMIC_RELAXED);
+}
+
 /* What doesn't stand in the table costs nothing here; what does was looked at under the locks. */
 static void enter(struct state *s, const struct state_rec *r, const struct entry *e,
-                  uint32_t number, uint64_t now, enum state_origin origin)
+                  uint32_t number, const struct origin *o)
 {
     struct record *to = record_at(s, number);
 
-    __atomic_store_n(&to->used, now, __ATOMIC_RELAXED);
-    __atomic_store_n(&to->made, now, __ATOMIC_RELAXED);
-    __atomic_store_n(&to->origin, (uint8_t)origin, __ATOMIC_RELAXED);
+    __atomic_store_n(&to->used, o->now, __ATOMIC_RELAXED);
+    __atomic_store_n(&to->made, o->now, __ATOMIC_RELAXED);
+    __atomic_store_n(&to->origin, (uint8_t)o->from, __ATOMIC_RELAXED);
+    note_via(to, o->via ? o->via : &(struct state_via){0, 0});
     record_write(to, r);
     if (r->kind != STATE_CONN)
         index_add(s, &e->back, number);
@@ -129,32 +145,33 @@ static void enter(struct state *s, const struct state_rec *r, const struct entry
 }
 
 /* A record told by others that this host now makes itself is its own from then on. */
-static void refresh(struct state *s, uint32_t number, uint64_t now, enum state_origin origin)
+static void refresh(struct state *s, uint32_t number, const struct origin *o)
 {
     struct record *r = record_at(s, number);
 
-    record_touch(r, now);
-    if (origin == STATE_LOCAL)
+    record_touch(r, o->now);
+    note_via(r, o->via);
+    if (o->from == STATE_LOCAL)
         __atomic_store_n(&r->origin, STATE_LOCAL, __ATOMIC_RELAXED);
 }
 
 static void apply(struct state *s, const struct state_rec *recs, const struct entry *e, uint32_t n,
-                  const uint32_t *numbers, uint64_t now, enum state_origin origin, bool *made)
+                  const uint32_t *numbers, const struct origin *o, bool *made)
 {
     uint32_t n_made = 0;
 
     for (uint32_t i = 0; i < n; i++) {
         bool is_new = e[i].number == NO_RECORD && !e[i].twin;
         if (is_new)
-            enter(s, &recs[i], &e[i], numbers[n_made++], now, origin);
+            enter(s, &recs[i], &e[i], numbers[n_made++], o);
         else if (!e[i].twin)
-            refresh(s, e[i].number, now, origin);
+            refresh(s, e[i].number, o);
         if (made)
             made[i] = is_new;
     }
     count(&s->counters.made, n_made);
     count(&s->counters.refreshed, n - n_made);
-    if (origin == STATE_RECEIVED)
+    if (o->from == STATE_RECEIVED)
         count(&s->counters.received, n);
 }
 
@@ -195,8 +212,7 @@ static void displace(struct state *s, const struct displaced *d)
 /* One attempt under the locks: 0, an error, or 1 when room must be made for *lacking records or
  * 'out' must give way first. */
 static int attempt(struct state *s, const struct state_rec *recs, struct entry *e, uint32_t n,
-                   uint64_t now, enum state_origin origin, bool *made, uint32_t *lacking,
-                   struct displaced *out)
+                   const struct origin *o, bool *made, uint32_t *lacking, struct displaced *out)
 {
     uint32_t numbers[STATE_COMMIT_MAX], n_new = 0;
 
@@ -205,7 +221,7 @@ static int attempt(struct state *s, const struct state_rec *recs, struct entry *
     for (uint32_t i = 0; i < n; i++) {
         if (e[i].twin)
             continue;
-        int rc = check_one(s, &recs[i], &e[i], origin, out);
+        int rc = check_one(s, &recs[i], &e[i], o->from, out);
         if (rc)
             return rc;
         n_new += e[i].number == NO_RECORD;
@@ -216,7 +232,7 @@ static int attempt(struct state *s, const struct state_rec *recs, struct entry *
         *lacking = n_new;
         return 1;
     }
-    apply(s, recs, e, n, numbers, now, origin, made);
+    apply(s, recs, e, n, numbers, o, made);
     return 0;
 }
 
@@ -237,9 +253,11 @@ static bool sound(const struct state_rec *r)
            !r->fwd.pad[1] && !r->fwd.pad[2];
 }
 
-int state_commit(struct state *s, const struct state_rec *recs, uint32_t n, uint64_t now,
-                 enum state_origin origin, bool *made)
+int state_commit_via(struct state *s, const struct state_rec *recs, uint32_t n,
+                     const struct state_via *via, uint64_t now, enum state_origin origin,
+                     bool *made)
 {
+    const struct origin o = {via, now, origin};
     struct entry entries[STATE_COMMIT_MAX];
     struct shard_set set = {0};
     struct displaced out;
@@ -260,7 +278,7 @@ int state_commit(struct state *s, const struct state_rec *recs, uint32_t n, uint
     int rc = check_twins(recs, entries, n);
     for (unsigned i = 0; !rc && i < ATTEMPTS; i++) {
         shards_lock(s, &set);
-        rc = attempt(s, recs, entries, n, now, origin, made, &lacking, &out);
+        rc = attempt(s, recs, entries, n, &o, made, &lacking, &out);
         shards_unlock(s, &set);
         if (rc <= 0)
             break;

@@ -65,6 +65,8 @@ uint32_t state_dump(const struct state *s, uint64_t *at, struct state_info *out,
         const struct record *p = record_at(s, (uint32_t)*at);
         out[n].used_ns = record_used(p);
         out[n].made_ns = __atomic_load_n(&p->made, __ATOMIC_RELAXED);
+        out[n].via.in = __atomic_load_n(&p->via.in, __ATOMIC_RELAXED);
+        out[n].via.out = __atomic_load_n(&p->via.out, __ATOMIC_RELAXED);
         out[n].origin = __atomic_load_n(&p->origin, __ATOMIC_RELAXED);
         n += record_read(p, &out[n].rec);
     }

@@ -22,6 +22,30 @@ static bool found(struct state *s, enum state_way way, const struct state_rec *r
     return true;
 }
 
+static struct state_via via_of(struct state *s)
+{
+    struct state_info info;
+    uint64_t at = 0;
+
+    assert_int_equal(state_dump(s, &at, &info, 1), 1);
+    return info.via;
+}
+
+static void records_keep_the_ports_they_go_through(void **arg)
+{
+    struct state *s = *arg;
+    struct state_rec r = snat("10.0.0.1", 1000, "8.8.8.8", 53, "1.1.1.1", 2000);
+    const struct state_via there = {3, 4}, elsewhere = {5, 4};
+
+    assert_int_equal(state_commit_via(s, &r, 1, &there, 1, STATE_LOCAL, NULL), 0);
+    assert_int_equal(via_of(s).in, 3);
+    assert_int_equal(via_of(s).out, 4);
+    assert_int_equal(state_commit(s, &r, 1, 2, STATE_RECEIVED, NULL), 0);
+    assert_int_equal(via_of(s).in, 3);
+    assert_int_equal(state_commit_via(s, &r, 1, &elsewhere, 3, STATE_LOCAL, NULL), 0);
+    assert_int_equal(via_of(s).in, 5);
+}
+
 static void found_by_both_directions(void **arg)
 {
     struct state *s = *arg;
@@ -297,6 +321,7 @@ int main(void)
     rcu_register_thread();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(found_by_both_directions, state_setup, state_teardown),
+        cmocka_unit_test_setup_teardown(records_keep_the_ports_they_go_through, state_setup, state_teardown),
         cmocka_unit_test(nothing_is_known_without_a_table),
         cmocka_unit_test_setup_teardown(refuses_a_taken_tuple_as_a_whole, state_setup,
                                         state_teardown),
