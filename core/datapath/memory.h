@@ -18,6 +18,7 @@
 #define MN_DATAPATH_MEMORY_H
 
 #include "datapath/datapath.h"
+#include "net/mail.h"
 
 int memory_if_add(struct dp *dp, const char *ifname); /* -EEXIST */
 int memory_if_del(struct dp *dp, const char *ifname); /* -ENOENT; its port stays, gone */
@@ -39,5 +40,11 @@ void memory_board_free(struct memory_board *board);
 void memory_dp_join(struct dp *dp, struct memory_board *board);
 /* Cuts the underlay cable of an address, or mends it. */
 void memory_board_cut(struct memory_board *board, const struct ip *local, bool cut);
+
+/* Mail between the agents on a board, from and to the addresses their datapaths have as tunnel
+ * addresses.  To be closed before the datapath. */
+struct mail *memory_mail_open(struct dp *dp);
+/* So many datagrams of eight get lost from now on. */
+void memory_board_lose_mail(struct memory_board *board, unsigned in_8);
 
 #endif

@@ -1,10 +1,12 @@
 /* The switchboard: an underlay of cables without length between datapaths of one process.
  *
  * Lock order: board, then one datapath.  A datapath never calls in here with its own lock held. */
+#include <errno.h>
 #include <stdlib.h>
 #include <uthash.h>
 #include <utlist.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "datapath/memory_internal.h"
 
@@ -18,6 +20,8 @@ struct station {
 struct memory_board {
     pthread_rwlock_t lock;
     struct station *stations;
+    unsigned lose_in_8; /* so many datagrams of eight get lost; atomic, as 'dice' */
+    uint64_t dice;
 };
 
 struct memory_board *memory_board_new(void)
@@ -100,6 +104,40 @@ void memory_board_leave(struct memory_dp *dp)
     }
     pthread_rwlock_unlock(&b->lock);
     dp->board = NULL;
+}
+
+void memory_board_lose_mail(struct memory_board *b, unsigned in_8)
+{
+    __atomic_store_n(&b->lose_in_8, in_8, __ATOMIC_RELAXED);
+}
+
+void memory_board_box(struct memory_dp *dp, struct memory_mail *box)
+{
+    if (dp->board)
+        pthread_rwlock_wrlock(&dp->board->lock);
+    dp->box = box;
+    if (dp->board)
+        pthread_rwlock_unlock(&dp->board->lock);
+}
+
+int memory_board_mail(struct memory_dp *dp, const struct ip *local, const struct ip *remote,
+                      const void *buf, size_t size)
+{
+    struct memory_board *b = dp->board;
+    int rc = -EHOSTUNREACH;
+
+    if (!b)
+        return rc;
+    pthread_rwlock_rdlock(&b->lock);
+    uint64_t dice = hash_u64(__atomic_add_fetch(&b->dice, 1, __ATOMIC_RELAXED));
+    struct station *from = find(b, local), *to = find(b, remote);
+    if (from && from->dp == dp && !from->cut && to && to->dp && !to->cut && to->dp->box) {
+        if (dice % 8 >= __atomic_load_n(&b->lose_in_8, __ATOMIC_RELAXED))
+            memory_mail_arrived(to->dp->box, local, buf, size);
+        rc = 0;
+    }
+    pthread_rwlock_unlock(&b->lock);
+    return rc;
 }
 
 static bool deliver(struct memory_board *b, struct memory_transit *t)

@@ -89,6 +89,7 @@ struct memory_dp {
     } counters;
     struct memory_board *board;  /* set by memory_dp_join, before traffic */
     struct memory_local *locals; /* the board's lock, or the control thread without one */
+    struct memory_mail *box;     /* the board's lock */
     struct memory_dp *next_kept;
 };
 
@@ -117,6 +118,12 @@ int memory_tunnel_unbind(struct dp *dp, uint32_t tun_id);
 int memory_board_claim(struct memory_dp *dp, const struct ip *local);
 void memory_board_leave(struct memory_dp *dp);
 void memory_board_deliver(struct memory_dp *from, struct memory_transit *transit);
+/* Datagrams: who takes those for 'dp' (null: nobody any more); one to whoever has 'remote'. */
+void memory_board_box(struct memory_dp *dp, struct memory_mail *box);
+int memory_board_mail(struct memory_dp *from, const struct ip *local, const struct ip *remote,
+                      const void *buf, size_t size);
+void memory_mail_arrived(struct memory_mail *box, const struct ip *from, const void *buf,
+                         size_t size);
 /* The receiving end; takes the frame. */
 void memory_tunnel_receive(struct memory_dp *dp, uint32_t tun_id, struct memory_frame *f);
 

@@ -321,7 +321,8 @@ int main(void)
     rcu_register_thread();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(found_by_both_directions, state_setup, state_teardown),
-        cmocka_unit_test_setup_teardown(records_keep_the_ports_they_go_through, state_setup, state_teardown),
+        cmocka_unit_test_setup_teardown(records_keep_the_ports_they_go_through, state_setup,
+                                        state_teardown),
         cmocka_unit_test(nothing_is_known_without_a_table),
         cmocka_unit_test_setup_teardown(refuses_a_taken_tuple_as_a_whole, state_setup,
                                         state_teardown),
