@@ -1,6 +1,7 @@
 #include "client.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -175,30 +176,61 @@ static const struct column why_columns[] = {
     {"used", "used"},     {"why", "why"},         {NULL, NULL},
 };
 
-struct flow_printer {
+struct lister {
     struct print *p;
+    const char *head, *member;
     const struct column *columns;
 };
 
-static int print_flows(json_t *line, void *aux)
+static int print_page(json_t *line, void *aux)
 {
-    struct flow_printer *f = aux;
+    struct lister *l = aux;
 
-    print_rows(f->p, "flow", f->columns, json_object_get(line, "flows"));
+    print_rows(l->p, l->head, l->columns, json_object_get(line, l->member));
     return 0;
+}
+
+static int run_listing(const char *request, const struct client_options *o, struct lister *l)
+{
+    struct error e = {0};
+
+    print_list(l->p, l->head);
+    int rc = control_each(o->path, request, print_page, l, &e);
+    print_list_end(l->p);
+    return rc ? print_failure(l->p, &e) : 0;
 }
 
 static int run_flows(const struct client_command *c, const struct client_options *o,
                      struct print *p)
 {
-    struct flow_printer f = {p, o->why ? why_columns : flow_columns};
-    struct error e = {0};
+    struct lister l = {p, "flow", "flows", o->why ? why_columns : flow_columns};
 
     (void)c;
-    print_list(p, "flow");
-    int rc = control_each(o->path, o->why ? "flows why" : "flows", print_flows, &f, &e);
-    print_list_end(p);
-    return rc ? print_failure(p, &e) : 0;
+    return run_listing(o->why ? "flows why" : "flows", o, &l);
+}
+
+static const struct column connection_columns[] = {
+    {"kind", "kind"},
+    {"protocol", "protocol"},
+    {"source", "source"},
+    {"destination", "destination"},
+    {"translated", "translated"},
+    {"device", "device"},
+    {"origin", "origin"},
+    {"age", "age"},
+    {"idle", "idle"},
+    {NULL, NULL},
+};
+
+static int run_connections(const struct client_command *c, const struct client_options *o,
+                           struct print *p)
+{
+    struct lister l = {p, "connection", "connections", connection_columns};
+    char request[128];
+
+    (void)c;
+    snprintf(request, sizeof request, "connections %.100s", o->argument ? o->argument : "");
+    return run_listing(request, o, &l);
 }
 
 static int run_stop(const struct client_command *c, const struct client_options *o, struct print *p)
@@ -228,25 +260,32 @@ static int run_sync(const struct client_command *c, const struct client_options 
 }
 
 const struct client_command client_commands[] = {
-    {"status", "is it ready, what does it serve, is the store there", run_members},
-    {"ports", "virtual ports bound to this host, and their interfaces", run_ports},
-    {"flows", "what is installed in the datapath; --why: what each depends on", run_flows},
-    {"drops", "packets dropped, why, and because of which object; the last ones", run_drops},
-    {"memory", "bytes held, by subsystem", run_members},
-    {"counters", "everything that is counted, by name", run_members},
-    {"sync", "waits until what has been committed is applied here", run_sync},
-    {"stop", "ends the agent; --keep-flows: what is installed goes on forwarding", run_stop},
-    {NULL, NULL, NULL},
+    {"status", "is it ready, what does it serve, is the store there", run_members, NULL},
+    {"ports", "virtual ports bound to this host, and their interfaces", run_ports, NULL},
+    {"flows", "what is installed in the datapath; --why: what each depends on", run_flows, NULL},
+    {"connections", "what is remembered of connections: tracked, translated; of one ADDRESS",
+     run_connections, "[ADDRESS]"},
+    {"drops", "packets dropped, why, and because of which object; the last ones", run_drops, NULL},
+    {"memory", "bytes held, by subsystem", run_members, NULL},
+    {"counters", "everything that is counted, by name", run_members, NULL},
+    {"sync", "waits until what has been committed is applied here", run_sync, NULL},
+    {"stop", "ends the agent; --keep-flows: what is installed goes on forwarding", run_stop, NULL},
+    {NULL, NULL, NULL, NULL},
 };
 
 int client_run(const char *command, const struct client_options *o, struct print *p)
 {
+    const struct client_command *c = client_commands;
     struct error e = {0};
 
-    for (const struct client_command *c = client_commands; c->name; c++)
-        if (!strcmp(c->name, command))
-            return c->run(c, o, p);
-    error_set(&e, -EINVAL, NULL, NULL, "no command '%s'", command);
+    while (c->name && strcmp(c->name, command))
+        c++;
+    if (c->name && (!o->argument || c->argument))
+        return c->run(c, o, p);
+    if (c->name)
+        error_set(&e, -EINVAL, NULL, NULL, "unexpected word '%s'", o->argument);
+    else
+        error_set(&e, -EINVAL, NULL, NULL, "no command '%s'", command);
     error_hint(&e, "try mn-agent --help");
     return print_failure(p, &e);
 }

@@ -78,7 +78,7 @@ static void usage(FILE *f)
           "Commands:\n",
           f);
     for (const struct client_command *c = client_commands; c->name; c++)
-        fprintf(f, "  %-10s %s\n", c->name, c->help);
+        fprintf(f, "  %-12s %s\n", c->name, c->help);
 }
 
 static int number(const char *option, unsigned max, unsigned *out, struct error *e)
@@ -163,13 +163,15 @@ static int take(struct args *a, int opt, struct error *e)
 
 static int ask(struct args *a, int argc, char **argv)
 {
-    struct client_options o = {
-        .path = a->daemon.control, .why = a->why, .keep_flows = a->daemon.keep_flows};
+    struct client_options o = {.path = a->daemon.control,
+                               .why = a->why,
+                               .keep_flows = a->daemon.keep_flows,
+                               .argument = argc > 1 ? argv[1] : NULL};
     char path[CONTROL_PATH_MAX];
     struct error e = {0};
 
-    if (argc > 1) {
-        error_set(&e, -EINVAL, NULL, NULL, "unexpected word '%s'", argv[1]);
+    if (argc > 2) {
+        error_set(&e, -EINVAL, NULL, NULL, "unexpected word '%s'", argv[2]);
         return print_failure(&a->out, &e);
     }
     control_default_path(a->daemon.name, path);

@@ -24,7 +24,7 @@ struct client {
     bool asking;  /* a whole line waits for server_run() */
     bool writing; /* an answer is on its way */
     bool closing;
-    struct flow_listing *listing;
+    struct listing *listing;
     struct barrier *barrier;
 };
 
@@ -64,7 +64,7 @@ static void drop_client(struct client *c)
     if (c->closing)
         return;
     c->closing = true;
-    flow_listing_free(c->listing);
+    listing_free(c->listing);
     barrier_free(c->barrier);
     c->listing = NULL;
     c->barrier = NULL;
@@ -145,7 +145,18 @@ static void do_counters(struct client *c, char **words, uint64_t now)
 static void do_flows(struct client *c, char **words, uint64_t now)
 {
     (void)now;
-    c->listing = flow_listing_new(c->server->host.agent, words[1] && !strcmp(words[1], "why"));
+    c->listing = report_flows(c->server->host.agent, words[1] && !strcmp(words[1], "why"));
+}
+
+static void do_connections(struct client *c, char **words, uint64_t now)
+{
+    struct ip ip;
+
+    (void)now;
+    if (words[1] && ip_parse(words[1], &ip))
+        refuse(c, -EINVAL, "connections [ADDRESS]");
+    else
+        c->listing = report_connections(c->server->host.agent, words[1] ? &ip : NULL);
 }
 
 static void do_stop(struct client *c, char **words, uint64_t now)
@@ -180,9 +191,11 @@ static const struct command {
     const char *name;
     void (*fn)(struct client *c, char **words, uint64_t now);
 } commands[] = {
-    {"status", do_status}, {"ports", do_ports},   {"flows", do_flows},
-    {"drops", do_drops},   {"memory", do_memory}, {"sync", do_sync},
-    {"clock", do_clock},   {"stop", do_stop},     {"counters", do_counters},
+    {"status", do_status},     {"ports", do_ports},
+    {"flows", do_flows},       {"drops", do_drops},
+    {"memory", do_memory},     {"sync", do_sync},
+    {"clock", do_clock},       {"stop", do_stop},
+    {"counters", do_counters}, {"connections", do_connections},
 };
 
 static void run_line(struct client *c, uint64_t now)
@@ -205,9 +218,9 @@ static void run_line(struct client *c, uint64_t now)
 static void continue_client(struct client *c, uint64_t now)
 {
     if (c->listing) {
-        json_t *page = flow_listing_page(c->listing, now);
+        json_t *page = listing_page(c->listing, now);
         if (!json_is_true(json_object_get(page, "more"))) {
-            flow_listing_free(c->listing);
+            listing_free(c->listing);
             c->listing = NULL;
         }
         answer(c, page);

@@ -113,6 +113,7 @@ json_t *report_status(struct agent *a, uint64_t now)
     json_object_set_new(o, "flows_by_class", classes);
     json_object_set_new(o, "flows_due", number(work.due));
     json_object_set_new(o, "masks", number(work.masks));
+    json_object_set_new(o, "connections", number(state_size(a->state)));
     json_object_set_new(o, "parked", number(work.parked));
     json_object_set_new(o, "asking", number(work.asking));
     return o;
@@ -292,6 +293,7 @@ json_t *report_memory(struct agent *a)
     json_object_set_new(o, "loader", number(s.memory));
     json_object_set_new(o, "store", number(store_memory(a->opts.store)));
     json_object_set_new(o, "flows", number(sum.flows));
+    json_object_set_new(o, "connections", number(state_memory(a->state)));
     json_object_set_new(o, "drops", number(sum.drops));
     json_object_set_new(o, "waiting_packets", number(sum.parked));
     json_object_set_new(o, "neighbour_requests", number(sum.asking));
@@ -299,6 +301,7 @@ json_t *report_memory(struct agent *a)
     json_object_set_new(o, "datapath", number(process));
     json_object_set_new(o, "kernel", number(kernel));
     json_object_set_new(o, "n_flows", number(work.flows));
+    json_object_set_new(o, "n_connections", number(state_size(a->state)));
     return o;
 }
 
@@ -337,6 +340,22 @@ static json_t *sync_counters(struct agent *a)
     return o;
 }
 
+static json_t *connection_counters(struct agent *a)
+{
+    struct state_counters c;
+    json_t *o = json_object();
+
+    state_counters(a->state, &c);
+    json_object_set_new(o, "made", number(c.made));
+    json_object_set_new(o, "refreshed", number(c.refreshed));
+    json_object_set_new(o, "received", number(c.received));
+    json_object_set_new(o, "expired", number(c.expired));
+    json_object_set_new(o, "evicted", number(c.evicted));
+    json_object_set_new(o, "conflicts", number(c.conflicts));
+    json_object_set_new(o, "refused", number(c.refused));
+    return o;
+}
+
 json_t *report_counters(struct agent *a)
 {
     struct worker_counters sum = {0};
@@ -348,5 +367,6 @@ json_t *report_counters(struct agent *a)
     WORKER_COUNTERS(X)
 #undef X
     dp_counters(a->opts.dp, add_dp_counter, dp);
-    return json_pack("{s:o,s:o,s:o}", "agent", agent, "store", sync_counters(a), "datapath", dp);
+    return json_pack("{s:o,s:o,s:o,s:o}", "agent", agent, "connections", connection_counters(a),
+                     "store", sync_counters(a), "datapath", dp);
 }

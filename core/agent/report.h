@@ -15,11 +15,24 @@ json_t *report_drops(struct agent *a, uint64_t now);
 json_t *report_memory(struct agent *a);
 json_t *report_counters(struct agent *a);
 
-/* The flows of the datapath when the listing was begun, in pages. */
-struct flow_listing;
-struct flow_listing *flow_listing_new(struct agent *a, bool why);
-void flow_listing_free(struct flow_listing *l); /* null is fine */
-/* {"flows":[...],"more":BOOL} */
-json_t *flow_listing_page(struct flow_listing *l, uint64_t now);
+/* Long answers, in pages: {NAME:[...],"more":BOOL}. */
+struct listing {
+    json_t *(*page)(struct listing *l, uint64_t now);
+    void (*free)(struct listing *l);
+};
+static inline json_t *listing_page(struct listing *l, uint64_t now)
+{
+    return l->page(l, now);
+}
+static inline void listing_free(struct listing *l) /* null is fine */
+{
+    if (l)
+        l->free(l);
+}
+
+/* "flows": those of the datapath when the listing was begun. */
+struct listing *report_flows(struct agent *a, bool why);
+/* "connections": records as they are while the listing is read; of one address, unless null. */
+struct listing *report_connections(struct agent *a, const struct ip *address);
 
 #endif

@@ -18,6 +18,7 @@ struct entry {
 };
 
 struct flow_listing {
+    struct listing pub; /* first */
     struct agent *agent;
     struct tag_words *words; /* null: tags aren't asked for */
     struct entry *entries;
@@ -57,28 +58,6 @@ static int by_port(const void *a, const void *b)
     if (x->in_port != y->in_port)
         return x->in_port < y->in_port ? -1 : 1;
     return x->cookie < y->cookie ? -1 : x->cookie > y->cookie;
-}
-
-struct flow_listing *flow_listing_new(struct agent *a, bool why)
-{
-    struct flow_listing *l = NEW(struct flow_listing);
-
-    l->agent = a;
-    l->words = why ? tag_words_new(a->topo) : NULL;
-    dp_flow_each(a->opts.dp, keep, l);
-    if (l->n)
-        qsort(l->entries, l->n, sizeof *l->entries, by_port);
-    return l;
-}
-
-void flow_listing_free(struct flow_listing *l)
-{
-    if (!l)
-        return;
-    tag_words_free(l->words);
-    free(l->entries);
-    free(l->outs);
-    free(l);
 }
 
 /* What the worker knows of a page's flows. */
@@ -173,8 +152,9 @@ static json_t *flow_row(struct flow_listing *l, const struct entry *e, const str
     return row;
 }
 
-json_t *flow_listing_page(struct flow_listing *l, uint64_t now)
+static json_t *flow_page(struct listing *base, uint64_t now)
 {
+    struct flow_listing *l = (struct flow_listing *)base;
     struct page *p = NEW(struct page);
     json_t *rows = json_array();
 
@@ -191,4 +171,27 @@ json_t *flow_listing_page(struct flow_listing *l, uint64_t now)
     l->at += p->n;
     free(p);
     return json_pack("{s:o,s:b}", "flows", rows, "more", (int)(l->at < l->n));
+}
+
+static void free_flows(struct listing *base)
+{
+    struct flow_listing *l = (struct flow_listing *)base;
+
+    tag_words_free(l->words);
+    free(l->entries);
+    free(l->outs);
+    free(l);
+}
+
+struct listing *report_flows(struct agent *a, bool why)
+{
+    struct flow_listing *l = NEW(struct flow_listing);
+
+    l->pub = (struct listing){flow_page, free_flows};
+    l->agent = a;
+    l->words = why ? tag_words_new(a->topo, a->state) : NULL;
+    dp_flow_each(a->opts.dp, keep, l);
+    if (l->n)
+        qsort(l->entries, l->n, sizeof *l->entries, by_port);
+    return &l->pub;
 }

@@ -1,5 +1,6 @@
 #include "agent/words.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <uthash.h>
@@ -26,6 +27,48 @@ char *words_ref(const struct topo *t, topo_ref ref, char buf[WORDS_SIZE])
     return words_object(t, topo_kind_of(t, ref), topo_id(t, ref), buf);
 }
 
+char *words_endpoint(const struct ip *ip, uint16_t port, char buf[ENDPOINT_SIZE])
+{
+    char text[IP_STRLEN];
+
+    snprintf(buf, ENDPOINT_SIZE, ip_is4(ip) ? "%s:%u" : "[%s]:%u", ip_format(ip, text), port);
+    return buf;
+}
+
+char *words_proto(uint8_t proto, char buf[8])
+{
+    static const struct {
+        uint8_t proto;
+        const char *name;
+    } names[] = {{IPPROTO_TCP, "tcp"},
+                 {IPPROTO_UDP, "udp"},
+                 {IPPROTO_ICMP, "icmp"},
+                 {IPPROTO_ICMPV6, "icmpv6"},
+                 {IPPROTO_SCTP, "sctp"}};
+
+    snprintf(buf, 8, "%u", proto);
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (names[i].proto == proto)
+            snprintf(buf, 8, "%s", names[i].name);
+    return buf;
+}
+
+char *words_record(const struct topo *t, const struct state_rec *r, char buf[WORDS_SIZE])
+{
+    char src[ENDPOINT_SIZE], dst[ENDPOINT_SIZE], to[ENDPOINT_SIZE], proto[8], name[WORDS_SIZE];
+    size_t n = (size_t)snprintf(
+        buf, WORDS_SIZE, "%s %s %s > %s", state_kind_name((enum state_kind)r->kind),
+        words_proto(r->fwd.proto, proto), words_endpoint(&r->fwd.src, r->fwd.sport, src),
+        words_endpoint(&r->fwd.dst, r->fwd.dport, dst));
+
+    if (r->kind != STATE_CONN && n < WORDS_SIZE)
+        n += (size_t)snprintf(buf + n, WORDS_SIZE - n, " as %s",
+                              words_endpoint(&r->to, r->to_port, to));
+    if (n < WORDS_SIZE)
+        snprintf(buf + n, WORDS_SIZE - n, " at %s", words_ref(t, r->device, name));
+    return buf;
+}
+
 /* Slots are numbered from 1 on, without gaps. */
 static bool in_use(const struct topo *t, topo_ref ref)
 {
@@ -39,6 +82,7 @@ struct known {
     uint16_t vlan;
     struct mac mac;
     struct ip ip;
+    const struct state_rec *rec; /* in tag_words.recs */
     UT_hash_handle hh;
 };
 
@@ -46,6 +90,7 @@ struct tag_words {
     const struct topo *topo;
     struct known *tags;
     topo_ref adding; /* the bridge whose table is being read */
+    struct state_info *recs;
 };
 
 static void add(struct tag_words *w, const struct known *k)
@@ -79,7 +124,24 @@ static int add_neigh(topo_ref port, const struct ip *ip, const struct topo_neigh
     return 0;
 }
 
-struct tag_words *tag_words_new(const struct topo *t)
+static void add_records(struct tag_words *w, const struct state *state)
+{
+    uint32_t max = MIN(state_size(state) + 64, (uint32_t)WORDS_RECORDS), n = 0;
+    uint64_t at = 0;
+
+    w->recs = NEW_ARRAY(max, struct state_info);
+    do
+        n += state_dump(state, &at, w->recs + n, max - n);
+    while (at && n < max);
+    for (uint32_t i = 0; i < n; i++) {
+        tag_t tags[2];
+        unsigned n_tags = state_tags(&w->recs[i].rec, tags);
+        for (unsigned k = 0; k < n_tags; k++)
+            add(w, &(struct known){.tag = tags[k], .rec = &w->recs[i].rec});
+    }
+}
+
+struct tag_words *tag_words_new(const struct topo *t, const struct state *state)
 {
     struct tag_words *w = NEW(struct tag_words);
 
@@ -98,6 +160,8 @@ struct tag_words *tag_words_new(const struct topo *t)
         if (o && !o->missing && kind == TOPO_ROUTER)
             topo_neigh_each(((const struct topo_router *)o)->neighs, add_neigh, w);
     }
+    if (state)
+        add_records(w, state);
     return w;
 }
 
@@ -111,6 +175,7 @@ void tag_words_free(struct tag_words *w)
         HASH_DEL(w->tags, k);
         free(k);
     }
+    free(w->recs);
     free(w);
 }
 
@@ -118,6 +183,8 @@ static char *known_words(const struct tag_words *w, const struct known *k, char 
 {
     char name[WORDS_SIZE], text[IP_STRLEN];
 
+    if (k->rec)
+        return words_record(w->topo, k->rec, buf);
     words_ref(w->topo, k->ref, name);
     switch ((enum tag_kind)(k->tag >> 56)) {
     case TAG_BRIDGE_FLOOD:
@@ -182,13 +249,11 @@ static bool guess_dst(const struct tag_words *w, tag_t tag, const struct flow_ke
 char *tag_words(const struct tag_words *w, tag_t tag, const struct flow_key *key,
                 char buf[WORDS_SIZE])
 {
-    static const char *const kinds[] = {[TAG_OBJECT] = "object",
-                                        [TAG_BRIDGE_MAC] = "address on a bridge",
-                                        [TAG_BRIDGE_FLOOD] = "flood",
-                                        [TAG_ROUTE_DST] = "routes",
-                                        [TAG_NEIGH] = "neighbour",
-                                        [TAG_TUNNEL] = "tunnel",
-                                        [TAG_STATE_KEY] = "state of a connection"};
+    static const char *const kinds[] = {
+        [TAG_OBJECT] = "object",           [TAG_BRIDGE_MAC] = "address on a bridge",
+        [TAG_BRIDGE_FLOOD] = "flood",      [TAG_ROUTE_DST] = "routes",
+        [TAG_NEIGH] = "neighbour",         [TAG_TUNNEL] = "tunnel",
+        [TAG_STATE_KEY] = "no connection", [TAG_GROUP_IP] = "member of a group"};
     unsigned kind = (unsigned)(tag >> 56);
     struct known *have, guess;
 

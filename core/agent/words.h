@@ -6,16 +6,27 @@
 #define MN_AGENT_WORDS_H
 
 #include "agent/drops.h"
+#include "state/state.h"
 
-#define WORDS_SIZE 128
+#define WORDS_SIZE 192
 
 /* "bridge web", or with its id when it has no name; "" for none.  Returns buf. */
 char *words_object(const struct topo *t, enum topo_kind kind, const struct uuid *id,
                    char buf[WORDS_SIZE]);
 char *words_ref(const struct topo *t, topo_ref ref, char buf[WORDS_SIZE]);
 
+/* "10.0.0.1:80", "[fd00::1]:80".  Returns buf. */
+#define ENDPOINT_SIZE 56
+char *words_endpoint(const struct ip *ip, uint16_t port, char buf[ENDPOINT_SIZE]);
+/* "tcp", "icmpv6", or the number. */
+char *words_proto(uint8_t proto, char buf[8]);
+/* "snat udp 10.0.0.1:5 > 10.9.0.1:53 as 192.0.2.1:1024 at router edge" */
+char *words_record(const struct topo *t, const struct state_rec *r, char buf[WORDS_SIZE]);
+
 struct tag_words;
-struct tag_words *tag_words_new(const struct topo *t);
+/* 'state' may be null; of more than WORDS_RECORDS records the rest is told by kind only. */
+#define WORDS_RECORDS 100000
+struct tag_words *tag_words_new(const struct topo *t, const struct state *state);
 void tag_words_free(struct tag_words *w); /* null is fine */
 /* 'key' is of the flow that has the tag: addresses nobody has learned are looked for in it. */
 char *tag_words(const struct tag_words *w, tag_t tag, const struct flow_key *key,

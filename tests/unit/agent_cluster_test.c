@@ -541,8 +541,8 @@ static void reports_say_why(void **state)
     (void)state;
     send_from(h, "a", 'b');
     settle(c);
-    struct flow_listing *l = flow_listing_new(h->agent, true);
-    json_t *page = flow_listing_page(l, c->now), *flows = json_object_get(page, "flows");
+    struct listing *l = report_flows(h->agent, true);
+    json_t *page = listing_page(l, c->now), *flows = json_object_get(page, "flows");
     assert_int_equal(json_array_size(flows), 1);
     assert_true(json_is_false(json_object_get(page, "more")));
     json_t *flow = json_array_get(flows, 0);
@@ -552,7 +552,7 @@ static void reports_say_why(void **state)
         named |= !strcmp(json_string_value(v), "bridge net");
     assert_true(named);
     json_decref(page);
-    flow_listing_free(l);
+    listing_free(l);
 
     json_t *status = report_status(h->agent, c->now);
     assert_int_equal(json_integer_value(json_object_get(status, "flows")), 1);

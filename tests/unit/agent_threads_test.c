@@ -226,9 +226,9 @@ static void all_at_once(void **state)
             json_decref(report_drops(r->agent, agent_now(r->agent)));
             break;
         case 15: {
-            struct flow_listing *l = flow_listing_new(r->agent, true);
-            json_decref(flow_listing_page(l, agent_now(r->agent)));
-            flow_listing_free(l);
+            struct listing *l = report_flows(r->agent, true);
+            json_decref(listing_page(l, agent_now(r->agent)));
+            listing_free(l);
             break;
         }
         case 20:
