@@ -205,6 +205,7 @@ static int open_agent(struct daemon *d, struct error *e)
     if (!ao.name)
         ao.name = *name ? name : "host";
     ao.store = d->store;
+    ao.rulelog = (struct rulelog_options){.dir = d->o->rule_log, .words = d->o->rule_log_words};
     ao.dp = d->dp;
     rc = agent_open(&ao, &d->agent, e);
     if (!rc)

@@ -20,7 +20,9 @@ enum {
     OPT_CLOCK,
     OPT_VXLAN,
     OPT_DHCP_MTU,
-    OPT_WHY
+    OPT_WHY,
+    OPT_RULE_LOG,
+    OPT_RULE_WORDS
 };
 
 static const struct option long_options[] = {
@@ -34,6 +36,8 @@ static const struct option long_options[] = {
     {"vxlan-port", required_argument, NULL, OPT_VXLAN},
     {"dhcp-mtu", required_argument, NULL, OPT_DHCP_MTU},
     {"log-level", required_argument, NULL, OPT_LOG},
+    {"rule-log", required_argument, NULL, OPT_RULE_LOG},
+    {"rule-log-format", required_argument, NULL, OPT_RULE_WORDS},
     {"keep-flows", no_argument, NULL, OPT_KEEP},
     {"test-clock", no_argument, NULL, OPT_CLOCK},
     {"why", no_argument, NULL, OPT_WHY},
@@ -68,6 +72,8 @@ static void usage(FILE *f)
           "      --dhcp-mtu BYTES   the most that VMs are told to send; less where a tunnel\n"
           "                         carries less [1500]\n"
           "      --keep-flows       when it ends, what is installed goes on forwarding\n"
+          "      --rule-log DIR     where records of rules and loggers go [/var/log/mn]\n"
+          "      --rule-log-format json, or text: words KEY=VALUE [json]\n"
           "Talking:\n"
           "  -c, --control PATH     control socket [/run/mn/agent.sock]\n"
           "      --log-level LEVEL  error, warn, info or debug [info]\n"
@@ -136,6 +142,14 @@ static int take(struct args *a, int opt, struct error *e)
         return log_set_level(optarg)
                    ? error_set(e, -EINVAL, NULL, "--log-level", "no level '%s'", optarg)
                    : 0;
+    case OPT_RULE_LOG:
+        a->daemon.rule_log = optarg;
+        return 0;
+    case OPT_RULE_WORDS:
+        a->daemon.rule_log_words = !strcmp(optarg, "text");
+        return a->daemon.rule_log_words || !strcmp(optarg, "json")
+                   ? 0
+                   : error_set(e, -EINVAL, NULL, "--rule-log-format", "no format '%s'", optarg);
     case OPT_KEEP:
         a->daemon.keep_flows = true;
         return 0;
@@ -182,7 +196,8 @@ static int ask(struct args *a, int argc, char **argv)
 
 int mn_agent_main(int argc, char **argv)
 {
-    struct args a = {.daemon = {.datapath = "auto", .name = "mn", .n_workers = 1}};
+    struct args a = {
+        .daemon = {.datapath = "auto", .name = "mn", .n_workers = 1, .rule_log = "/var/log/mn"}};
     struct error e = {0};
     int opt, rc = 0, status = 0;
 

@@ -9,10 +9,11 @@ struct options {
     const char *host_id;   /* null: from its file */
     const char *host_name; /* null: the machine's */
     const char *datapath, *name, *control;
+    const char *rule_log; /* directory */
     unsigned n_workers;
     unsigned vxlan_port;
     unsigned dhcp_mtu; /* 0: 1500 */
-    bool keep_flows, test_clock;
+    bool keep_flows, test_clock, rule_log_words;
 };
 
 #endif

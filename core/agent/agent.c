@@ -183,6 +183,14 @@ static void host_learn(struct worker_host *h, unsigned queue, const struct sim_l
     }
 }
 
+static void host_log(struct worker_host *h, unsigned queue, const struct sim_log *log, uint64_t now)
+{
+    struct agent *a = caa_container_of(h, struct agent, host);
+
+    if (rulelog_put(a->rulelog, queue, log, now))
+        inbox_wake(&a->log);
+}
+
 static int open_workers(struct agent *a)
 {
     struct worker_options w = {
@@ -198,6 +206,7 @@ static int open_workers(struct agent *a)
                                    .state = a->state,
                                    .tell_others = a->n_workers > 1 ? agent_tell_others : NULL,
                                    .need = host_need,
+                                   .log = host_log,
                                    .learn = host_learn};
     a->workers = NEW_ARRAY(a->n_workers, struct worker *);
     a->learners = NEW_ARRAY(a->n_workers, struct sync_learner *);
@@ -240,14 +249,18 @@ int agent_open(const struct agent_options *opts, struct agent **out, struct erro
     pthread_mutex_init(&a->lock, NULL);
     a->bindings = bindings_new(a);
     a->ifaces = ifaces_new();
-    a->control.fd = a->topology.fd = -1;
+    a->control.fd = a->topology.fd = a->log.fd = -1;
     rc = inbox_init(&a->control);
     if (!rc)
         rc = inbox_init(&a->topology);
     if (!rc)
+        rc = inbox_init(&a->log);
+    if (!rc)
         rc = open_sync(a, e);
     if (!rc)
         rc = agent_open_state(a);
+    if (!rc)
+        a->rulelog = rulelog_new(&opts->rulelog, a->topo, a->n_workers);
     if (!rc)
         rc = open_workers(a);
     if (!rc)
@@ -278,11 +291,15 @@ void agent_close(struct agent *a, bool keep)
     bindings_free(a->bindings, keep);
     sync_close(a->sync);
     portmap_free(a->ports);
+    if (a->rulelog)
+        rulelog_run(a->rulelog);
+    rulelog_free(a->rulelog);
     state_free(a->state);
     topo_free(a->topo);
     ifaces_free(a->ifaces);
     inbox_free(&a->control);
     inbox_free(&a->topology);
+    inbox_free(&a->log);
     pthread_mutex_destroy(&a->lock);
     free(a->workers);
     free(a->learners);
@@ -452,6 +469,13 @@ uint64_t agent_run_worker(struct agent *a, unsigned worker, uint64_t now)
     return more ? now : worker_next_ns(a->workers[worker]);
 }
 
+void agent_run_log(struct agent *a)
+{
+    __atomic_store_n(&a->log.posted, 0, __ATOMIC_SEQ_CST);
+    rulelog_run(a->rulelog);
+    rcu_quiescent_state();
+}
+
 bool agent_run(struct agent *a, uint64_t now)
 {
     uint64_t next = agent_run_topology(a, now);
@@ -459,6 +483,7 @@ bool agent_run(struct agent *a, uint64_t now)
     next = MIN(next, agent_run_control(a, now));
     for (unsigned i = 0; i < a->n_workers; i++)
         next = MIN(next, agent_run_worker(a, i, now));
+    agent_run_log(a);
     return next <= now || inbox_any(&a->topology) || inbox_any(&a->control);
 }
 
@@ -470,6 +495,11 @@ struct inbox *agent_control_inbox(struct agent *a)
 struct inbox *agent_topology_inbox(struct agent *a)
 {
     return &a->topology;
+}
+
+struct inbox *agent_log_inbox(struct agent *a)
+{
+    return &a->log;
 }
 
 int agent_topology_fd(struct agent *a)

@@ -2,12 +2,13 @@
  *
  * It joins the pieces: the loader (topology/sync.h) keeps the topology as the store says, workers
  * (worker.h) turn first packets into flows, bindings (binding.h) join virtual ports to interfaces,
- * the datapath forwards.  Three kinds of thread, each with things of its own:
+ * the datapath forwards.  Four kinds of thread, each with things of its own:
  *
  *     topology   store and loader; may block on the store
  *     control    interfaces, bindings, ports of the datapath, statistics, what people ask; ends
  *                connections nobody uses
  *     workers    flows; one per queue of the datapath
+ *     log        writes rule logs, and waits for disks
  *
  * They talk through inboxes (inbox.h); what a change makes untrue goes from the topology thread to
  * every worker.  Nothing here starts a thread: agent_run_*() does one turn of a kind's work at a
@@ -18,6 +19,7 @@
 #ifndef MN_AGENT_AGENT_H
 #define MN_AGENT_AGENT_H
 
+#include "agent/rulelog.h"
 #include "agent/worker.h"
 #include "net/watch.h"
 #include "store/store.h"
@@ -39,6 +41,7 @@ struct agent_options {
     uint64_t park_ns;         /* 0: 5 s */
     uint64_t stats_ns;        /* between two readings of the datapath's statistics; 0: 5 s */
     struct sync_options sync; /* .host is set here */
+    struct rulelog_options rulelog;
 };
 
 int agent_open(const struct agent_options *opts, struct agent **out, struct error *e);
@@ -54,11 +57,13 @@ void agent_iface(struct agent *a, const struct net_iface *iface, bool gone);
 uint64_t agent_run_control(struct agent *a, uint64_t now);
 uint64_t agent_run_topology(struct agent *a, uint64_t now);
 uint64_t agent_run_worker(struct agent *a, unsigned worker, uint64_t now);
+void agent_run_log(struct agent *a);
 /* A turn of everything, in one thread; true while something wants another one at once. */
 bool agent_run(struct agent *a, uint64_t now);
 
 struct inbox *agent_control_inbox(struct agent *a);
 struct inbox *agent_topology_inbox(struct agent *a);
+struct inbox *agent_log_inbox(struct agent *a);
 int agent_topology_fd(struct agent *a);
 struct inbox *agent_worker_inbox(struct agent *a, unsigned worker);
 int agent_worker_fd(struct agent *a, unsigned worker); /* upcalls wait */

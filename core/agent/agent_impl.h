@@ -11,13 +11,15 @@ struct agent {
     struct topo *topo;
     struct sync *sync;
     topo_ref local_host;
-    struct state *state;   /* connections */
+    struct state *state; /* connections */
+    struct rulelog *rulelog;
     struct portmap *ports; /* RCU: written by control, read by workers */
     struct worker_host host;
     unsigned n_workers;
     struct worker **workers;
     struct sync_learner **learners;
     struct inbox control, topology; /* calls only */
+    struct inbox log;               /* wakes the writer of rule logs */
     bool threaded;                  /* threads.h runs workers and topology */
     uint64_t opened_ns;
 

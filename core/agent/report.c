@@ -294,6 +294,7 @@ json_t *report_memory(struct agent *a)
     json_object_set_new(o, "store", number(store_memory(a->opts.store)));
     json_object_set_new(o, "flows", number(sum.flows));
     json_object_set_new(o, "connections", number(state_memory(a->state)));
+    json_object_set_new(o, "rule_log", number(rulelog_memory(a->rulelog)));
     json_object_set_new(o, "drops", number(sum.drops));
     json_object_set_new(o, "waiting_packets", number(sum.parked));
     json_object_set_new(o, "neighbour_requests", number(sum.asking));
@@ -356,6 +357,19 @@ static json_t *connection_counters(struct agent *a)
     return o;
 }
 
+static json_t *log_counters(struct agent *a)
+{
+    struct rulelog_counters c;
+    json_t *o = json_object();
+
+    rulelog_counters(a->rulelog, &c);
+    json_object_set_new(o, "written", number(c.written));
+    json_object_set_new(o, "suppressed", number(c.suppressed));
+    json_object_set_new(o, "lost", number(c.lost));
+    json_object_set_new(o, "failed", number(c.failed));
+    return o;
+}
+
 json_t *report_counters(struct agent *a)
 {
     struct worker_counters sum = {0};
@@ -367,6 +381,6 @@ json_t *report_counters(struct agent *a)
     WORKER_COUNTERS(X)
 #undef X
     dp_counters(a->opts.dp, add_dp_counter, dp);
-    return json_pack("{s:o,s:o,s:o,s:o}", "agent", agent, "connections", connection_counters(a),
-                     "store", sync_counters(a), "datapath", dp);
+    return json_pack("{s:o,s:o,s:o,s:o,s:o}", "agent", agent, "connections", connection_counters(a),
+                     "rule_log", log_counters(a), "store", sync_counters(a), "datapath", dp);
 }

@@ -23,7 +23,7 @@ struct agent_threads {
     uint64_t spin_ns;
     int stop;        /* atomic */
     uint64_t ticket; /* atomic */
-    struct thread topology, *workers;
+    struct thread topology, log, *workers;
 };
 
 static bool stopping(const struct thread *t)
@@ -114,6 +114,20 @@ static void *run_worker(void *aux)
     return NULL;
 }
 
+static void *run_log(void *aux)
+{
+    struct thread *t = aux;
+    struct inbox *in = agent_log_inbox(t->all->agent);
+
+    rcu_register_thread();
+    while (!stopping(t)) {
+        agent_run_log(t->all->agent);
+        rest(in, -1, 0, SLEEP_MAX_NS);
+    }
+    rcu_unregister_thread();
+    return NULL;
+}
+
 uint64_t agent_threads_ticket(struct agent_threads *t)
 {
     uint64_t drawn = __atomic_add_fetch(&t->ticket, 1, __ATOMIC_ACQ_REL);
@@ -153,9 +167,11 @@ int agent_threads_start(struct agent *a, uint64_t spin_ns, struct agent_threads 
     t->agent = a;
     t->spin_ns = spin_ns ? spin_ns : 50 * NSEC_PER_USEC;
     t->workers = NEW_ARRAY(n, struct thread);
-    t->topology.all = t;
+    t->topology.all = t->log.all = t;
     a->threaded = true;
     int rc = start(&t->topology, run_topology, "mn-topology");
+    if (!rc)
+        rc = start(&t->log, run_log, "mn-log");
     for (unsigned i = 0; i < n && !rc; i++) {
         t->workers[i] = (struct thread){.all = t, .worker = i};
         snprintf(name, sizeof name, "mn-worker-%u", i % 1000);
@@ -178,6 +194,10 @@ void agent_threads_stop(struct agent_threads *t)
     if (t->topology.started) {
         inbox_wake(agent_topology_inbox(t->agent));
         pthread_join(t->topology.id, NULL);
+    }
+    if (t->log.started) {
+        inbox_wake(agent_log_inbox(t->agent));
+        pthread_join(t->log.id, NULL);
     }
     for (unsigned i = 0; i < agent_n_workers(t->agent); i++) {
         if (!t->workers[i].started)

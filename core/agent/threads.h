@@ -1,4 +1,5 @@
-/* Threads for an agent: one for the topology, one for each worker.  Control stays with the caller,
+/* Threads for an agent: one for the topology, one for each worker, one for
+ * the files of rule logs.  Control stays with the caller,
  * who has a loop of its own (libuv in the daemon).
  *
  * A worker that has had upcalls polls a little longer before it sleeps, because what follows a

@@ -50,6 +50,8 @@ struct worker_host {
                         size_t n);
     /* Lease this block of ports, then announce tag_ports(); null: never. */
     void (*lease)(struct worker_host *h, const struct sim_need *need);
+    /* A rule or a chain's logger asked for this record; null: nobody keeps them. */
+    void (*log)(struct worker_host *h, unsigned queue, const struct sim_log *log, uint64_t now);
     /* A packet that entered here taught this: enter it in its table, and announce it if it's new.
      */
     void (*learn)(struct worker_host *h, unsigned queue, const struct sim_learn *learn,

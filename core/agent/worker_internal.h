@@ -97,6 +97,8 @@ struct drop_cause worker_refusal(struct worker *w, const struct sim_result *r, i
 /* For a flow simulated again: its records are kept as far as its traffic deserves; false when a
  * real packet must come up. */
 bool worker_keep_records(struct worker *w, uint32_t id, const struct sim_result *r);
+/* Records that a decision about a new connection is to leave.  'made' is records_made before it. */
+void worker_log(struct worker *w, const struct sim_result *r, uint64_t made);
 /* This tag became untrue: flows and waiting packets of this worker. */
 void worker_untrue(struct worker *w, tag_t tag);
 /* Tells the other workers of new records, then hands the batch to the datapath. */

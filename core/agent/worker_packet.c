@@ -248,6 +248,7 @@ void worker_packet(struct worker *w, const struct dp_upcall *up, const struct pa
         in.n_given_up = p->n_needs;
         w->counters.parked_timeouts++;
     }
+    uint64_t made = w->counters.records_made;
     int rc = worker_simulate(w, &in, &r);
     if (r.verdict == SIM_NEED) {
         park(w, up, p, &key, &r);
@@ -260,6 +261,7 @@ void worker_packet(struct worker *w, const struct dp_upcall *up, const struct pa
         worker_send_emits(w, &r, true);
         return;
     }
+    worker_log(w, &r, made);
     worker_judge(w, &key, &r, &j);
     if (j.install) {
         worker_install(w, &key, &r.mask, &j, up->reason == DP_MISS && !p);

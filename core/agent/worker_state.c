@@ -72,6 +72,15 @@ int worker_simulate(struct worker *w, const struct sim_input *in, struct sim_res
     return rc;
 }
 
+/* Each packet of a connection that can't be a flow is simulated: only the first one decides. */
+void worker_log(struct worker *w, const struct sim_result *r, uint64_t before)
+{
+    if (!w->host->log || (r->no_flow && r->n_states && w->counters.records_made == before))
+        return;
+    for (uint32_t i = 0; i < r->n_logs; i++)
+        w->host->log(w->host, w->opts.queue, &r->logs[i], w->now);
+}
+
 struct drop_cause worker_refusal(struct worker *w, const struct sim_result *r, int rc)
 {
     topo_ref device = r->states[0].device;

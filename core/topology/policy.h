@@ -125,7 +125,8 @@ enum { TOPO_LOG_ACCEPT = 1, TOPO_LOG_DROP = 2 };
 /* Whoever wants this chain's verdicts recorded. */
 struct topo_logger {
     struct uuid id;
-    uint8_t events; /* TOPO_LOG_* */
+    uint8_t events;       /* TOPO_LOG_* */
+    struct uuid resource; /* the LoggingResource whose file the records go to */
 };
 
 struct rule_index;
