@@ -76,21 +76,19 @@ static void to_port(struct run *r, const struct topo_bridge *b, const struct top
     port_egress_loaded(r, out);
 }
 
-/* Post-bridging chain; false: the branch has ended. */
-static bool post_bridging(struct run *r, const struct topo_bridge *b)
+/* Post-bridging chain; false: the branch has ended.  'out' 0: many. */
+static bool post_bridging(struct run *r, const struct topo_bridge *b, topo_ref out)
 {
-    if (!unlikely(b->outfilter) || H(r, vlan_tci))
-        return true;
-    switch (filter(r, b->outfilter)) {
-    case FILTER_ACCEPT:
-        return true;
-    case FILTER_REJECT:
-        drop(r, SIM_CHAIN_REJECT, &b->obj);
-        return false;
-    default:
-        drop(r, SIM_CHAIN_DROP, &b->obj);
-        return false;
+    r->at.out_port = out;
+    if (unlikely(b->outfilter) && !H(r, vlan_tci)) {
+        enum filter_verdict v = filter(r, b->outfilter);
+        if (v != FILTER_ACCEPT) {
+            filter_end(r, v, false);
+            return false;
+        }
     }
+    mirror(r, &b->mirrors[TOPO_HOOK_OUT]);
+    return true;
 }
 
 static void unicast(struct run *r, const struct topo_bridge *b, const struct topo_port *in,
@@ -118,7 +116,7 @@ static void unicast(struct run *r, const struct topo_bridge *b, const struct top
         return;
     }
     const struct topo_port *out = load_port(r, to);
-    if (!out || !post_bridging(r, b))
+    if (!out || !post_bridging(r, b, to))
         return;
     TRAIL_OBJ(r, &b->obj, link ? "destination MAC is that of %s" : "destination MAC is behind %s",
               name_of(r, link ? link->peer : to));
@@ -152,7 +150,7 @@ static void flood_exterior(struct run *r, const struct topo_bridge *b, const str
         if (in && b->exterior[i] == in->obj.self)
             continue;
         const struct topo_port *p = peek_port(r, b->exterior[i]);
-        if (p && p->admin_up && p->active && flood_reaches(b, in, p->vlan, vid))
+        if (p && p->admin_up && p->active && !p->service && flood_reaches(b, in, p->vlan, vid))
             branch(r, b, in, p);
     }
 }
@@ -185,7 +183,7 @@ void bridge_flood(struct run *r, const struct topo_bridge *b, const struct topo_
     uint16_t vid = 0;
 
     add_tag(r, tag_flood(b->obj.self));
-    if (!post_bridging(r, b))
+    if (!post_bridging(r, b, 0))
         return;
     TRAIL_OBJ(r, &b->obj, "floods");
     if (b->has_vlan_ports && !(in && in->vlan))
@@ -212,13 +210,14 @@ void bridge_ingress(struct run *r, const struct topo_port *in)
         drop(r, SIM_BRIDGE_DOWN, &b->obj);
         return;
     }
-    enum filter_verdict v = FILTER_ACCEPT;
-    if (unlikely(b->infilter) && !H(r, vlan_tci))
+    mirror(r, &b->mirrors[TOPO_HOOK_IN]);
+    enum filter_verdict v = filter(r, b->trace);
+    if (unlikely(b->infilter) && v == FILTER_ACCEPT && !H(r, vlan_tci))
         v = filter(r, b->infilter);
     uint16_t vlan = frame_vlan(r, b, in);
     bridge_learn(r, b, in, vlan); /* also from what the chain drops */
     if (v != FILTER_ACCEPT)
-        drop(r, v == FILTER_REJECT ? SIM_CHAIN_REJECT : SIM_CHAIN_DROP, &b->obj);
+        filter_end(r, v, false);
     else if (!mac_is_multicast(HP(r, eth_dst)))
         unicast(r, b, in, vlan);
     else if (!bridge_neighbour(r, b, in, vlan) && !bridge_solicitation(r, b, in, vlan))

@@ -13,6 +13,7 @@ static const struct code codes[] = {
     [ICMP_NO_ROUTE] = {3, 0, 1, 0},     [ICMP_HOST_UNREACHABLE] = {3, 1, 1, 3},
     [ICMP_PROHIBITED] = {3, 13, 1, 1},  [ICMP_REJECT_ROUTE] = {3, 13, 1, 6},
     [ICMP_BEYOND_SCOPE] = {3, 0, 1, 2}, [ICMP_TTL_EXCEEDED] = {11, 0, 3, 0},
+    [ICMP_FRAGMENTED] = {3, 4, 2, 0},
 };
 
 static bool is_icmp_error(const struct flow_key *h)
@@ -83,10 +84,12 @@ void icmp_error(struct run *r, enum icmp_cause cause)
     bool ip6 = h->eth_type == ETH_TYPE_IP6;
     const struct code *c = &codes[cause];
     uint8_t type = ip6 ? c->type6 : c->type4, code = ip6 ? c->code6 : c->code4;
+    /* RFC 1191 section 4: 0 says nothing of the size; IPv6's least never needs fragments. */
+    uint32_t mtu = ip6 && cause == ICMP_FRAGMENTED ? 1280 : 0;
     const uint8_t *about =
         materialize(r, r->at.router_hdr ? r->at.router_base : r->at.base, h, &size);
     uint8_t *buf = arena_alloc(r->arena, ROOM);
-    size = packet_icmp_error(buf, ROOM, &p->mac, src, &h->eth_src, type, code, 0, about, size);
+    size = packet_icmp_error(buf, ROOM, &p->mac, src, &h->eth_src, type, code, mtu, about, size);
     r->res->brief = true; /* so that the sender is told again */
     TRAIL_OBJ(r, &p->obj, "tells the sender: ICMP%s type %u code %u", ip6 ? "v6" : "", type, code);
     if (!emit_begin(r, &a, SIM_EMIT_ANSWER, p->obj.self, NULL, buf, size))

@@ -52,6 +52,22 @@ static const struct topo_obj *load(struct run *r, topo_ref ref, enum topo_kind k
     return o;
 }
 
+const struct topo_obj *find_object(struct run *r, topo_ref ref, enum topo_kind kind, bool *ended)
+{
+    const struct topo_obj *o = topo_get(r->topo, ref);
+
+    *ended = false;
+    if (!ref)
+        return NULL;
+    add_tag(r, tag_object(ref));
+    if (unlikely(!o)) {
+        *ended = true;
+        absent(r, ref, kind, NULL);
+        return NULL;
+    }
+    return o->missing || o->kind != kind ? NULL : o;
+}
+
 const struct topo_port *load_port(struct run *r, topo_ref ref)
 {
     return (const struct topo_port *)load(r, ref, TOPO_PORT);

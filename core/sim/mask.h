@@ -108,6 +108,15 @@ static inline bool dst_within(struct run *r, const struct ip *net, unsigned len)
     return in;
 }
 
+/* Are the flags under 'mask' those of 'value'?  Only these count as seen. */
+static inline bool tcp_flags_are(struct run *r, uint16_t value, uint16_t mask)
+{
+    if (!(r->at.own & FIELD(tcp_flags)))
+        r->tcp_bits |= mask;
+    r->hidden_seen |= FIELD(tcp_flags) & r->at.hidden;
+    return (r->at.raw.tcp_flags & mask) == value;
+}
+
 static inline bool ttl_exceeded(const struct run *r)
 {
     return r->at.raw.ip_ttl <= 1;

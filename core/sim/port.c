@@ -2,76 +2,126 @@
 #include "sim/filter.h"
 #include "sim/mask.h"
 
-/* Administratively down, or refused by a filter: router ports tell the sender, bridge ports don't.
- */
-static void refuse(struct run *r, const struct topo_port *p, enum sim_reason reason, bool tell)
+/* Administratively down: router ports tell the sender, bridge ports don't. */
+static bool port_up(struct run *r, const struct topo_port *p)
 {
-    if (tell && p->device_kind == TOPO_ROUTER)
+    if (likely(p->admin_up))
+        return true;
+    if (p->device_kind == TOPO_ROUTER)
         icmp_error(r, ICMP_PROHIBITED);
-    drop(r, reason, &p->obj);
+    drop(r, SIM_PORT_DOWN, &p->obj);
+    return false;
 }
 
 /* False: the branch has ended. */
-static bool port_filter(struct run *r, const struct topo_port *p, topo_ref chain)
+static bool port_filter(struct run *r, const struct topo_port *p, enum filter_verdict v)
 {
-    if (unlikely(!p->admin_up)) {
-        refuse(r, p, SIM_PORT_DOWN, true);
-        return false;
-    }
-    switch (filter(r, chain)) {
-    case FILTER_ACCEPT:
+    if (likely(v == FILTER_ACCEPT))
         return true;
-    case FILTER_REJECT:
-        refuse(r, p, SIM_CHAIN_REJECT, true);
-        return false;
-    default:
-        refuse(r, p, SIM_CHAIN_DROP, false);
-        return false;
-    }
+    filter_end(r, v, p->device_kind == TOPO_ROUTER);
+    return false;
 }
 
-static bool too_many_devices(const struct run *r)
+static bool filter_in(struct run *r, const struct topo_port *p)
+{
+    enum filter_verdict v = filter2(r, p->trace, p->insert_in);
+
+    return port_filter(r, p, v ? v : filter(r, p->infilter));
+}
+
+bool too_many_devices(const struct run *r)
 {
     unsigned max = r->in->max_devices ? r->in->max_devices : SIM_MAX_DEVICES;
 
     return r->at.n_devices >= max || r->n_visits >= SIM_MAX_VISITS;
 }
 
-void port_ingress(struct run *r, topo_ref ref)
+static void came_in(struct run *r, const struct topo_port *p)
 {
-    const struct topo_port *p = load_port(r, ref);
+    struct at *at = &r->at;
 
-    if (!p)
+    at->n_devices++;
+    r->n_visits++;
+    at->left_by = at->out_port;
+    at->in_port = p->obj.self;
+    at->out_port = 0;
+    at->device = p->device;
+    at->dst_rewritten = false;
+    at->router_hdr = NULL;
+    if (topo_port_exterior(p) || !at->entry)
+        at->entry = p->obj.self;
+}
+
+static void note_hop(struct run *r)
+{
+    struct hop *h = arena_alloc(r->arena, sizeof *h);
+
+    *h = (struct hop){r->at.left_by, r->at.in_port, r->at.device, r->at.hops};
+    r->at.hops = h;
+}
+
+/* The class of service that a policy gives to what enters here. */
+static void mark(struct run *r, const struct topo_port *p)
+{
+    uint16_t type = H(r, eth_type);
+
+    if (type != ETH_TYPE_IP && type != ETH_TYPE_IP6)
         return;
+    SET(r, ip_tos, (uint8_t)(p->dscp << 2 | (H(r, ip_tos) & 3)));
+    TRAIL_OBJ(r, &p->obj, "marked with DSCP %u", p->dscp);
+}
+
+static void ingress(struct run *r, const struct topo_port *p, bool anyway)
+{
     if (unlikely(too_many_devices(r))) {
         drop_all(r, SIM_LOOP, &p->obj);
         return;
     }
-    r->at.n_devices++;
-    r->n_visits++;
-    r->at.in_port = ref;
-    r->at.device = p->device;
-    r->at.router_hdr = NULL;
-    TRAIL_OBJ(r, &p->obj, "enters %s by %s", name_of(r, p->device), name_of(r, ref));
-    if (unlikely(p->secure) && p->admin_up && topo_port_exterior(p) && !port_security(r, p))
+    came_in(r, p);
+    TRAIL_OBJ(r, &p->obj, "enters %s by %s", name_of(r, p->device), name_of(r, p->obj.self));
+    mirror(r, &p->mirrors[TOPO_HOOK_IN]);
+    if (!anyway && !port_up(r, p))
         return;
-    if (!port_filter(r, p, p->infilter))
+    if (unlikely(p->secure) && topo_port_exterior(p) && !port_security(r, p))
         return;
-    if (p->device_kind == TOPO_BRIDGE)
+    if (!filter_in(r, p))
+        return;
+    mirror(r, &p->mirrors[TOPO_HOOK_POST_IN_FILTER]);
+    note_hop(r);
+    if (p->device_kind == TOPO_BRIDGE) {
+        if (unlikely(p->mark))
+            mark(r, p);
         bridge_ingress(r, p);
-    else if (p->device_kind == TOPO_ROUTER)
+    } else if (p->device_kind == TOPO_ROUTER) {
         router_ingress(r, p);
-    else
+    } else {
         drop_brief(r, SIM_MISSING_OBJECT, &p->obj);
+    }
+}
+
+void port_ingress(struct run *r, topo_ref ref)
+{
+    const struct topo_port *p = load_port(r, ref);
+
+    if (p)
+        ingress(r, p, false);
+}
+
+void port_ingress_anyway(struct run *r, const struct topo_port *p)
+{
+    ingress(r, p, true);
 }
 
 static void emit(struct run *r, const struct topo_port *p)
 {
     if (topo_port_exterior(p)) {
-        if (p->active)
-            out_port(r, p);
-        else
+        if (!p->active) {
             drop(r, SIM_PORT_INACTIVE, &p->obj);
+            return;
+        }
+        if (unlikely(r->at.tracked))
+            conn_emitted(r, p);
+        out_port(r, p);
     } else if (p->peer) {
         port_ingress(r, p->peer);
     } else {
@@ -79,10 +129,10 @@ static void emit(struct run *r, const struct topo_port *p)
     }
 }
 
-void port_egress_loaded(struct run *r, const struct topo_port *p)
+/* What has passed the filters. */
+static void leave(struct run *r, const struct topo_port *p)
 {
-    if (!port_filter(r, p, p->outfilter))
-        return;
+    mirror(r, &p->mirrors[TOPO_HOOK_OUT]);
     if (p->device_kind == TOPO_BRIDGE) {
         if (p->vlan && H(r, vlan_tci) && !pop_vlan(r, &p->obj))
             return;
@@ -92,6 +142,25 @@ void port_egress_loaded(struct run *r, const struct topo_port *p)
         return;
     }
     emit(r, p);
+}
+
+void port_egress_loaded(struct run *r, const struct topo_port *p)
+{
+    r->at.out_port = p->obj.self;
+    if (unlikely(p->service)) {
+        drop(r, SIM_SERVICE_PORT, &p->obj);
+        return;
+    }
+    mirror(r, &p->mirrors[TOPO_HOOK_PRE_OUT_FILTER]);
+    if (port_up(r, p) && port_filter(r, p, filter2(r, p->outfilter, p->insert_out)))
+        leave(r, p);
+}
+
+void port_egress_unfiltered(struct run *r, const struct topo_port *p)
+{
+    r->at.out_port = p->obj.self;
+    mirror(r, &p->mirrors[TOPO_HOOK_PRE_OUT_FILTER]);
+    leave(r, p);
 }
 
 void port_answer(struct run *r, const struct topo_port *p)
@@ -111,7 +180,7 @@ void port_egress(struct run *r, topo_ref ref)
 }
 
 /* An output can take one tag off and put one on (flow.h). */
-bool push_vlan(struct run *r, const struct topo_obj *by, uint16_t vid)
+bool push_vlan(struct run *r, const struct topo_obj *by, uint16_t tci)
 {
     struct at *at = &r->at;
 
@@ -126,9 +195,9 @@ bool push_vlan(struct run *r, const struct topo_obj *by, uint16_t vid)
     at->under_hidden = at->hidden;
     if (at->raw.vlan_tci)
         SET(r, eth_type, ETH_TYPE_VLAN);
-    SET(r, vlan_tci, FLOW_VLAN_PRESENT | vid);
+    SET(r, vlan_tci, (uint16_t)(FLOW_VLAN_PRESENT | tci));
     at->raw.n_vlans++;
-    TRAIL_OBJ(r, by, "VLAN tag %u pushed", vid);
+    TRAIL_OBJ(r, by, "VLAN tag %u pushed", tci & FLOW_VLAN_VID);
     return true;
 }
 

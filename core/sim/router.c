@@ -17,19 +17,31 @@ static bool is_ip6(struct run *r)
     return H(r, eth_type) == ETH_TYPE_IP6;
 }
 
-/* Chains before or behind routing; false: the branch has ended. */
-static bool router_filter(struct run *r, const struct topo_router *rt, topo_ref first,
-                          topo_ref second)
+/* Chains before routing; false: the branch has ended.  A first fragment that is dropped may have
+ * been so because translations don't hold for fragments: its sender is asked to send smaller
+ * packets. */
+static bool filter_in(struct run *r, const struct topo_router *rt)
 {
-    enum filter_verdict v = filter(r, first);
+    enum filter_verdict v = filter2(r, rt->trace, rt->local_redirect);
 
     if (v == FILTER_ACCEPT)
-        v = filter(r, second);
-    if (v == FILTER_ACCEPT)
+        v = filter(r, rt->infilter);
+    if (likely(v == FILTER_ACCEPT))
         return true;
-    if (v == FILTER_REJECT)
-        icmp_error(r, ICMP_PROHIBITED);
-    drop(r, v == FILTER_REJECT ? SIM_CHAIN_REJECT : SIM_CHAIN_DROP, &rt->obj);
+    if (v == FILTER_DROP && H(r, ip_frag) == FLOW_FRAG_FIRST)
+        icmp_error(r, ICMP_FRAGMENTED);
+    filter_end(r, v, true);
+    return false;
+}
+
+/* Likewise behind it. */
+static bool filter_out(struct run *r, const struct topo_router *rt, const struct topo_port *out)
+{
+    r->at.out_port = out->obj.self;
+    enum filter_verdict v = filter2(r, rt->forward, rt->outfilter);
+    if (likely(v == FILTER_ACCEPT))
+        return true;
+    filter_end(r, v, true);
     return false;
 }
 
@@ -102,6 +114,7 @@ static void next_hop(struct run *r, const struct topo_router *rt, const struct t
         SET(r, eth_dst, mac);
         TRAIL_OBJ(r, &out->obj, "next hop %s is at %s",
                   ip_text(r, gateway ? gateway : PEEK(r, ip_dst)), mac_text(r, &mac));
+        mirror(r, &rt->mirrors[TOPO_HOOK_OUT]);
         port_egress_loaded(r, out);
         break;
     case NEIGH_FAILED:
@@ -140,7 +153,7 @@ static void forward(struct run *r, const struct topo_router *rt, const struct to
         drop(r, SIM_TO_ROUTER, &out->obj);
         return;
     }
-    if (router_filter(r, rt, rt->forward, rt->outfilter))
+    if (filter_out(r, rt, out))
         next_hop(r, rt, out, gateway_of(route));
 }
 
@@ -252,6 +265,7 @@ static bool accept_frame(struct run *r, const struct topo_router *rt, const stru
         drop(r, SIM_ROUTER_DOWN, &rt->obj);
         return false;
     }
+    mirror(r, &rt->mirrors[TOPO_HOOK_IN]);
     if (mac_is_multicast(HP(r, eth_dst))) {
         to_many(r, rt, in);
         return false;
@@ -286,7 +300,7 @@ void router_ingress(struct run *r, const struct topo_port *in)
     }
     if (is_ip6(r) && link_scope(r, rt, in))
         return;
-    if (router_filter(r, rt, rt->local_redirect, rt->infilter))
+    if (filter_in(r, rt))
         route(r, rt, in);
 }
 
@@ -304,6 +318,6 @@ void router_originate(struct run *r, const struct topo_router *rt, topo_ref in_p
     if (!route || route->hop != TOPO_HOP_PORT)
         return;
     out = load_port(r, route->port);
-    if (out && router_filter(r, rt, rt->forward, rt->outfilter))
+    if (out && filter_out(r, rt, out))
         next_hop(r, rt, out, gateway_of(route));
 }

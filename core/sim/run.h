@@ -12,6 +12,8 @@
  *   router.c        the routing pipeline       route.c   route lookup, ECMP
  *   neigh.c         next hops: resolve, learn  icmp.c    echo replies, errors
  *   neigh_rx.c      ARP and ND to a router     filter.c  where chains have their say
+ *   chain.c         chains, rule by rule       cond.c    conditions (cond_text.c: in words)
+ *   mirror.c        copies                     redirect.c  rules that send elsewhere
  *   conn.c          directions of connections  nat.c     address translation
  *   dhcp.c, dhcp6.c answers to clients         security.c  whose addresses a machine may use
  *   bridge_ra.c     router advertisements
@@ -25,6 +27,7 @@
 #include "topology/lpm.h"
 #include "topology/tables.h"
 
+#define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
 enum {
@@ -45,8 +48,15 @@ struct base {
 
 /* The devices a branch came through, the latest first. */
 struct hop {
-    topo_ref device;
+    topo_ref left_by; /* port of the device before */
+    topo_ref in_port, device;
     const struct hop *before;
+};
+
+/* Mirrors whose copies this branch is a copy of. */
+struct copied {
+    topo_ref mirror;
+    const struct copied *before;
 };
 
 /* Where one branch is, and what its packet looks like there. */
@@ -60,7 +70,9 @@ struct at {
     topo_ref device;
     topo_ref out_port; /* where it is about to leave the current device; 0: not known yet */
     topo_ref entry;    /* exterior port it entered the network by (behaviour.md section 2) */
+    topo_ref left_by;  /* where it left the device before */
     const struct hop *hops;
+    const struct copied *copied;
     bool dst_rewritten; /* on this device: by DNAT or the reverse of SNAT */
     bool tracked;       /* a rule asked for its direction, and it opens a connection */
     /* As it entered the current router, for ICMP errors. */
@@ -97,20 +109,24 @@ struct run {
     uint32_t seen;              /* fields read whose value was the packet's */
     uint32_t hidden_seen;       /* fields read that can't be matched */
     uint8_t src_bits, dst_bits; /* of ip_src and ip_dst seen, when not the whole */
+    uint16_t tcp_bits;          /* likewise, of tcp_flags */
 
     uint32_t n_visits, n_ends;
     const struct topo_obj *consumer; /* of a branch; null: none was consumed */
+    const struct topo_rule *decided; /* by it, the last chain that didn't accept */
 
     uint8_t tag_place[64]; /* by hash: index of a tag, plus 1 */
     uint64_t *tag_set;     /* open addressing, once there are many */
     uint32_t room_tags, room_set, room_dsts, room_learns, room_emits, room_needs, room_steps;
-    uint32_t room_states, room_logs;
+    uint32_t room_states, room_logs, room_traces;
 };
 
 /* load.c: the object, tagged; null when the journey can't go on (a need or a drop is recorded). */
 const struct topo_port *load_port(struct run *r, topo_ref ref);
 const struct topo_bridge *load_bridge(struct run *r, topo_ref ref);
 const struct topo_router *load_router(struct run *r, topo_ref ref);
+/* What may be missing: null then.  '*ended': it isn't loaded, the journey can't go on. */
+const struct topo_obj *find_object(struct run *r, topo_ref ref, enum topo_kind kind, bool *ended);
 /* Without a tag and without dropping for a missing object: for what another tag covers. */
 const struct topo_port *peek_port(struct run *r, topo_ref ref);
 bool gave_up(const struct run *r, enum sim_need_kind kind, topo_ref ref, const struct ip *ip);
@@ -159,13 +175,17 @@ static inline void userspace_only(struct run *r)
 }
 
 /* port.c */
+bool too_many_devices(const struct run *r); /* one more would be a loop */
 void port_ingress(struct run *r, topo_ref ref);
 void port_egress(struct run *r, topo_ref ref);
 void port_egress_loaded(struct run *r, const struct topo_port *p);
+/* For redirected packets: past its outbound filters; in even when it is down. */
+void port_egress_unfiltered(struct run *r, const struct topo_port *p);
+void port_ingress_anyway(struct run *r, const struct topo_port *p);
 /* What a router port says about the packet it got leaves even when the port is down: its state may
  * be what is being told. */
 void port_answer(struct run *r, const struct topo_port *p);
-bool push_vlan(struct run *r, const struct topo_obj *by, uint16_t vid);
+bool push_vlan(struct run *r, const struct topo_obj *by, uint16_t tci);
 bool pop_vlan(struct run *r, const struct topo_obj *by);
 
 /* bridge.c */
@@ -245,6 +265,7 @@ enum icmp_cause {
     ICMP_REJECT_ROUTE,
     ICMP_BEYOND_SCOPE,
     ICMP_TTL_EXCEEDED,
+    ICMP_FRAGMENTED, /* whole packets might get through */
 };
 /* Tells the sender of the packet in hand, unless the standards forbid. */
 void icmp_error(struct run *r, enum icmp_cause cause);
@@ -287,6 +308,7 @@ void emit_end(struct run *r, struct aside *a);
 /* trail.c */
 void trail_add(struct run *r, enum topo_kind kind, const struct uuid *id, enum sim_reason reason,
                const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+const char *print(struct run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 const char *name_of(struct run *r, topo_ref ref); /* as the operator calls it */
 const char *name_by_id(struct run *r, enum topo_kind kind, const struct uuid *id);
 const char *ip_text(struct run *r, const struct ip *ip);

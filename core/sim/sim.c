@@ -57,7 +57,7 @@ static void fill_mask(const struct run *r, struct flow_key *m)
     m->ip_frag = seen & FIELD(ip_frag) ? 0xff : 0;
     m->tp_src = seen & FIELD(tp_src) ? 0xffff : 0;
     m->tp_dst = seen & FIELD(tp_dst) ? 0xffff : 0;
-    m->tcp_flags = seen & FIELD(tcp_flags) ? 0xffff : 0;
+    m->tcp_flags = seen & FIELD(tcp_flags) ? 0xffff : r->tcp_bits;
 }
 
 /* Answers of a run that will be repeated would be sent twice. */
@@ -82,6 +82,7 @@ static void finish(struct run *r)
     if (res->n_needs) {
         res->verdict = SIM_NEED;
         res->reason = SIM_NONE;
+        res->n_logs = 0; /* nothing is decided yet */
         keep_solicitations(res);
     } else if (res->n_outs) {
         res->verdict = SIM_FORWARD;

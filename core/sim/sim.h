@@ -74,7 +74,8 @@
     X(SPOOFED_NEIGH, "neighbour-claim-not-allowed")                                                \
     X(ROGUE_ROUTER, "router-advertisement-not-allowed")                                            \
     X(ROGUE_DHCP, "dhcp-server-not-allowed")                                                       \
-    X(UNINSPECTABLE, "addresses-not-inspectable")
+    X(UNINSPECTABLE, "addresses-not-inspectable")                                                  \
+    X(SERVICE_PORT, "service-port-takes-redirected-only")
 
 enum sim_reason {
 #define X(id, name) SIM_##id,
@@ -160,6 +161,14 @@ struct sim_log {
     topo_ref in_port, out_port; /* of the device whose chain it is; 0 none */
 };
 
+/* A trace rule matched: somebody wants to see packets like this one.  Who runs the simulation
+ * counts them; while fewer than 'limit' (0: any number) were seen it runs this one again with
+ * 'want_trail' and installs no flow, so that the next comes up too. */
+struct sim_trace {
+    struct uuid request;
+    uint64_t limit;
+};
+
 /* One step of the way, for people.  Filled only when asked (sim_input.want_trail). */
 struct sim_step {
     uint8_t depth; /* of forks: floods and generated packets indent */
@@ -199,7 +208,8 @@ struct sim_result {
     bool brief;            /* the flow shall live 5 s: the cause may pass without a tag telling, or
                             * the sender is to be told again */
     struct flow_key mask;  /* what was looked at */
-    uint32_t n_outs, n_tags, n_dsts, n_emits, n_needs, n_learns, n_steps, n_states, n_logs;
+    uint32_t n_outs, n_tags, n_dsts, n_emits, n_needs, n_learns, n_steps, n_states, n_logs,
+        n_traces;
     struct sim_out *outs;
     tag_t *tags;
     struct tag_dst *dsts; /* what its TAG_ROUTE_DST tags were made of, for dst_tags.h */
@@ -211,6 +221,7 @@ struct sim_result {
      * to the peers) before anything is sent; when that fails, run again. */
     struct state_rec *states;
     struct sim_log *logs;
+    struct sim_trace *traces;
 };
 
 /* Runs one packet.  'arena' is the caller's, reset by it between runs.

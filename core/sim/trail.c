@@ -4,8 +4,6 @@
 
 #include "sim/run.h"
 
-static const char *print(struct run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
 static const char *vprint(struct run *r, const char *fmt, va_list ap)
 {
     char text[400];
@@ -18,7 +16,7 @@ static const char *vprint(struct run *r, const char *fmt, va_list ap)
     return copy;
 }
 
-static const char *print(struct run *r, const char *fmt, ...)
+const char *print(struct run *r, const char *fmt, ...)
 {
     va_list ap;
 

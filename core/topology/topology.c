@@ -6,6 +6,8 @@
 #include "base/mem.h"
 #include "topology/dhcp.h"
 #include "topology/lpm.h"
+#include "topology/policy.h"
+#include "topology/rule_index.h"
 #include "topology/tables.h"
 
 struct topo_name {
@@ -82,22 +84,38 @@ void *topo_extra(void *obj, size_t size)
     return (char *)obj + b->used - take;
 }
 
-void topo_discard(struct topo_obj *o)
+/* What hangs on an object outside its block. */
+static void free_parts(struct topo_obj *o, const struct block *b)
 {
-    struct block *b = block_of(o);
-
-    if (o->kind == TOPO_BRIDGE && !o->missing) {
+    switch (o->kind) {
+    case TOPO_BRIDGE:
         if (!b->keep_tables)
             topo_mac_table_free(((struct topo_bridge *)o)->macs);
         if (!b->keep_hosts)
             topo_dhcp_hosts_free(((struct topo_bridge *)o)->dhcp_hosts);
-    }
-    if (o->kind == TOPO_ROUTER && !o->missing) {
+        break;
+    case TOPO_ROUTER:
         if (!b->keep_tables)
             topo_neigh_table_free(((struct topo_router *)o)->neighs);
         if (!b->keep_routes)
             topo_lpm_free(((struct topo_router *)o)->routes);
+        break;
+    case TOPO_CHAIN:
+        rule_index_free(((struct topo_chain *)o)->index);
+        break;
+    case TOPO_IP_GROUP:
+        if (!b->keep_tables)
+            topo_ip_set_free(((struct topo_ip_group *)o)->members);
+        break;
     }
+}
+
+void topo_discard(struct topo_obj *o)
+{
+    struct block *b = block_of(o);
+
+    if (!o->missing)
+        free_parts(o, b);
     free(b);
 }
 
@@ -123,6 +141,9 @@ static void hand_over(struct topo_obj *old, const struct topo_obj *successor)
                                  *is = (const struct topo_router *)successor;
         b->keep_tables = was->neighs == is->neighs;
         b->keep_routes = was->routes == is->routes;
+    } else if (old->kind == TOPO_IP_GROUP) {
+        b->keep_tables = ((struct topo_ip_group *)old)->members ==
+                         ((const struct topo_ip_group *)successor)->members;
     }
 }
 
@@ -276,14 +297,20 @@ static size_t object_memory(const struct topo_obj *o)
 
     if (o->missing)
         return size;
-    if (o->kind == TOPO_BRIDGE)
-        size += topo_mac_memory(((const struct topo_bridge *)o)->macs) +
-                topo_dhcp_memory(((const struct topo_bridge *)o)->dhcp_hosts);
-    if (o->kind == TOPO_ROUTER) {
-        size += topo_neigh_memory(((const struct topo_router *)o)->neighs);
-        size += topo_lpm_memory(((const struct topo_router *)o)->routes);
+    switch (o->kind) {
+    case TOPO_BRIDGE:
+        return size + topo_mac_memory(((const struct topo_bridge *)o)->macs) +
+               topo_dhcp_memory(((const struct topo_bridge *)o)->dhcp_hosts);
+    case TOPO_ROUTER:
+        return size + topo_neigh_memory(((const struct topo_router *)o)->neighs) +
+               topo_lpm_memory(((const struct topo_router *)o)->routes);
+    case TOPO_CHAIN:
+        return size + rule_index_memory(((const struct topo_chain *)o)->index);
+    case TOPO_IP_GROUP:
+        return size + topo_ip_set_memory(((const struct topo_ip_group *)o)->members);
+    default:
+        return size;
     }
-    return size;
 }
 
 size_t topo_memory(const struct topo *t)

@@ -256,14 +256,15 @@ void *topo_object(enum topo_kind kind, size_t size, size_t extra, const struct u
 void *topo_extra(void *obj, size_t size); /* null for size 0 */
 void topo_discard(struct topo_obj *obj);
 
-/* Hangs 'obj' (ownership passes) into its slot and retires what was there.  A learned table or
- * route table that the new version shares with the old lives on; otherwise it goes with the old.
+/* Hangs 'obj' (ownership passes) into its slot and retires what was there.  A learned table, route
+ * table or set of members that the new version shares with the old lives on; otherwise it goes
+ * with the old.
  * Sets obj->self and obj->rev.  Writer only. */
 topo_ref topo_publish(struct topo *t, struct topo_obj *obj);
 /* Empties the slot: not needed by anybody here any more (the next use is a need again). */
 void topo_unload(struct topo *t, topo_ref ref);
 
-/* Bytes held: slots, objects, route tables, learned tables.  Any reader; walks everything. */
+/* Bytes held: slots, objects, indexes, learned tables.  Any reader; walks everything. */
 size_t topo_memory(const struct topo *t);
 
 #endif

@@ -311,25 +311,43 @@ static void test_packet_to_itself(void **state)
 }
 
 /* Rules aren't evaluated yet: chains let everything pass, and the trail says so. */
-static void test_chains_have_no_effect(void **state)
+/* All eight places where chains are asked, in their order. */
+static void test_chains_along_the_way(void **state)
 {
+    static const char *const names[] = {"pi", "bi", "bo", "ri", "rl", "li", "lo", "fw", "ro"};
     struct world *w = *state;
     struct net n = net_of(w, false);
     struct flow_key k = from_a(&n, n.ip_b);
-    struct uuid id = uuid_of("chain");
-    topo_ref chain = topo_intern(w->topo, TOPO_CHAIN, &id);
-    unsigned told = 0;
+    struct chn *c[ARRAY_SIZE(names)];
 
-    n.a->infilter = n.b->outfilter = n.ba->infilter = n.bb->outfilter = chain;
-    n.rt->infilter = n.rt->outfilter = n.ra->infilter = n.rb->outfilter = chain;
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
+        c[i] = chain(w, names[i]);
+    n.a->infilter = c[0]->ref;
+    n.ba->infilter = c[1]->ref;
+    n.ba->outfilter = c[2]->ref;
+    n.ra->infilter = c[3]->ref;
+    n.rt->local_redirect = c[4]->ref;
+    n.rt->infilter = c[5]->ref;
+    n.rt->forward = c[7]->ref;
+    n.rt->outfilter = c[8]->ref;
+    n.rb->outfilter = c[6]->ref;
     publish(w);
-    w->in.any_ingress = true;
     send_key(w, "a", &k);
     expect_out(w, "b");
-    trace(w);
-    for (uint32_t i = 0; i < w->res.n_steps; i++)
-        told += !!strstr(w->res.steps[i].text, "not evaluated");
-    assert_int_equal(told, 8);
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+        assert_true(has_tag(w, tag_object(c[i]->ref)));
+        rule(c[i], "drop");
+    }
+    /* The first one that drops is the first one on the way. */
+    static const unsigned order[] = {0, 1, 2, 3, 4, 5, 7, 8, 6};
+    for (unsigned i = 0; i < ARRAY_SIZE(order); i++) {
+        char id[8];
+        publish(w);
+        send_key(w, "a", &k);
+        snprintf(id, sizeof id, "%s:1", names[order[i]]);
+        expect_drop(w, SIM_CHAIN_DROP, id);
+        chain_clear(c[order[i]]);
+    }
 }
 
 BOTH(forwards)
@@ -350,7 +368,7 @@ int main(void)
         both_tests(never_routed),
         world_test(test_port_without_ip4),
         world_test(test_packet_to_itself),
-        world_test(test_chains_have_no_effect),
+        world_test(test_chains_along_the_way),
     };
 
     return cmocka_run_group_tests(tests, reader_setup, reader_teardown);

@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "packet/packet.h"
 #include "sim/sim.h"
+#include "sim_rules.h"
 #include "topology/lpm.h"
 #include "topology/tables.h"
 #include "values.h"
@@ -33,7 +34,12 @@ struct prt {
     struct mac mac;
     struct cidr addrs[4];
     unsigned n_addrs;
-    topo_ref infilter, outfilter;
+    topo_ref infilter, outfilter, trace, insert_in, insert_out;
+    topo_ref groups[4]; /* in the order they were made */
+    unsigned n_groups;
+    topo_ref mirrors[TOPO_PORT_HOOKS]; /* one a place */
+    bool service;
+    int dscp; /* plus 1 */
     topo_ref ref;
 };
 
@@ -50,7 +56,8 @@ struct dev {
     unsigned n_seeds;
     struct topo_mac_table *macs;
     struct topo_neigh_table *neighs;
-    topo_ref infilter, outfilter;
+    topo_ref infilter, outfilter, trace, local_redirect, forward;
+    topo_ref mirrors[TOPO_DEVICE_HOOKS];
     topo_ref ref;
 };
 
@@ -63,20 +70,14 @@ struct world {
     unsigned n_devs;
     struct prt **prts;
     unsigned n_prts;
+    struct chn **chns;
+    unsigned n_chns;
     struct sim_input in;
     struct sim_result res;
     struct flow_key key;
     bool trail;
     bool skip_mask_check;
 };
-
-static inline struct uuid uuid_of(const char *name)
-{
-    struct uuid u = {{0}};
-
-    memcpy(u.b, name, MIN(strlen(name), sizeof u.b));
-    return u;
-}
 
 static inline void world_init(struct world *w)
 {
@@ -97,8 +98,19 @@ static inline void world_free(struct world *w)
         free(w->devs[i]->ports);
         free(w->devs[i]);
     }
+    for (unsigned i = 0; i < w->n_chns; i++) {
+        chain_clear(w->chns[i]);
+        free(w->chns[i]);
+    }
+    free(w->chns);
     free(w->prts);
     free(w->devs);
+}
+
+static inline struct chn *chain(struct world *w, const char *name)
+{
+    w->chns = mem_resize(w->chns, (w->n_chns + 1) * sizeof *w->chns);
+    return w->chns[w->n_chns++] = chain_in(w->topo, name);
 }
 
 static inline struct dev *device(struct world *w, enum topo_kind kind, const char *name)
@@ -203,11 +215,21 @@ static inline int by_seed(const void *pa, const void *pb)
     return memcmp(&((const struct topo_seed *)pa)->ip, &((const struct topo_seed *)pb)->ip, 16);
 }
 
+/* At most one. */
+static inline struct topo_refs refs_of(void *obj, topo_ref ref)
+{
+    struct topo_refs l = {ref != 0, topo_extra(obj, ref ? sizeof ref : 0)};
+
+    if (ref)
+        *l.v = ref;
+    return l;
+}
+
 static inline void publish_port(struct world *w, const struct prt *p)
 {
     struct uuid id = uuid_of(p->name);
     struct topo_port *o =
-        topo_object(TOPO_PORT, sizeof *o, p->n_addrs * sizeof *p->addrs + 16, &id, p->name);
+        topo_object(TOPO_PORT, sizeof *o, p->n_addrs * sizeof *p->addrs + 200, &id, p->name);
     struct uuid host = uuid_of(p->host ? p->host : "");
 
     o->device = p->dev->ref;
@@ -219,6 +241,18 @@ static inline void publish_port(struct world *w, const struct prt *p)
     o->vlan = p->vlan;
     o->infilter = p->infilter;
     o->outfilter = p->outfilter;
+    o->trace = p->trace;
+    o->insert_in = p->insert_in;
+    o->insert_out = p->insert_out;
+    o->service = p->service;
+    o->mark = p->dscp != 0;
+    o->dscp = (uint8_t)(p->dscp - 1);
+    o->groups.n = p->n_groups;
+    o->groups.v = topo_extra(o, p->n_groups * sizeof(topo_ref));
+    if (p->n_groups)
+        memcpy(o->groups.v, p->groups, p->n_groups * sizeof(topo_ref));
+    for (unsigned i = 0; i < TOPO_PORT_HOOKS; i++)
+        o->mirrors[i] = refs_of(o, p->mirrors[i]);
     if (p->dev->kind == TOPO_ROUTER) {
         o->mac = p->mac;
         o->link_local = ip_link_local_of_mac(&p->mac);
@@ -245,11 +279,14 @@ static inline void publish_bridge(struct world *w, const struct dev *d)
     struct topo_bridge *o =
         topo_object(TOPO_BRIDGE, sizeof *o,
                     n * (sizeof(topo_ref) + sizeof(struct topo_link)) +
-                        addrs * sizeof(struct cidr) + d->n_seeds * sizeof *d->seeds + (n + 4) * 16,
+                        addrs * sizeof(struct cidr) + d->n_seeds * sizeof *d->seeds + (n + 8) * 16,
                     &id, d->name);
     o->admin_up = !d->down;
     o->infilter = d->infilter;
     o->outfilter = d->outfilter;
+    o->trace = d->trace;
+    for (unsigned i = 0; i < TOPO_DEVICE_HOOKS; i++)
+        o->mirrors[i] = refs_of(o, d->mirrors[i]);
     o->macs = d->macs;
     o->exterior = topo_extra(o, n * sizeof(topo_ref) + 1);
     o->links = topo_extra(o, n * sizeof(struct topo_link) + 1);
@@ -291,11 +328,16 @@ static inline void publish_bridge(struct world *w, const struct dev *d)
 static inline void publish_router(struct world *w, const struct dev *d)
 {
     struct uuid id = uuid_of(d->name);
-    struct topo_router *o = topo_object(TOPO_ROUTER, sizeof *o, 0, &id, d->name);
+    struct topo_router *o = topo_object(TOPO_ROUTER, sizeof *o, 64, &id, d->name);
 
     o->admin_up = !d->down;
     o->infilter = d->infilter;
     o->outfilter = d->outfilter;
+    o->trace = d->trace;
+    o->local_redirect = d->local_redirect;
+    o->forward = d->forward;
+    for (unsigned i = 0; i < TOPO_DEVICE_HOOKS; i++)
+        o->mirrors[i] = refs_of(o, d->mirrors[i]);
     o->neighs = d->neighs;
     o->routes = topo_lpm_build(d->routes, d->n_routes);
     topo_publish(w->topo, &o->obj);
@@ -312,6 +354,8 @@ static inline void publish_missing(struct world *w, enum topo_kind kind, const c
 
 static inline void publish(struct world *w)
 {
+    for (unsigned i = 0; i < w->n_chns; i++)
+        chain_publish(w->chns[i]);
     for (unsigned i = 0; i < w->n_prts; i++)
         publish_port(w, w->prts[i]);
     for (unsigned i = 0; i < w->n_devs; i++) {
