@@ -12,21 +12,28 @@ bool gave_up(const struct run *r, enum sim_need_kind kind, topo_ref ref, const s
     return false;
 }
 
-void need(struct run *r, enum sim_need_kind kind, topo_ref ref, const struct ip *ip)
+void need_this(struct run *r, const struct sim_need *need)
 {
+    static const char *const what[] = {[SIM_NEED_OBJECT] = "this to be loaded",
+                                       [SIM_NEED_NEIGH] = "the neighbour's answer",
+                                       [SIM_NEED_PORTS] = "ports to translate to"};
     struct sim_result *res = r->res;
 
     r->n_ends++;
     for (uint32_t i = 0; i < res->n_needs; i++) {
         const struct sim_need *n = &res->needs[i];
-        if (n->kind == kind && n->ref == ref && (kind == SIM_NEED_OBJECT || ip_equal(&n->ip, ip)))
+        if (n->kind == need->kind && n->ref == need->ref && ip_equal(&n->ip, &need->ip))
             return;
     }
     res->needs = grow_list(r, res->needs, res->n_needs, &r->room_needs, sizeof *res->needs);
-    res->needs[res->n_needs++] =
-        (struct sim_need){.kind = (uint8_t)kind, .ref = ref, .ip = ip ? *ip : ip_none};
-    TRAIL(r, topo_kind_of(r->topo, ref), topo_id(r->topo, ref), "waits for %s",
-          kind == SIM_NEED_OBJECT ? "this to be loaded" : "the neighbour's answer");
+    res->needs[res->n_needs++] = *need;
+    TRAIL(r, topo_kind_of(r->topo, need->ref), topo_id(r->topo, need->ref), "waits for %s",
+          what[need->kind]);
+}
+
+void need(struct run *r, enum sim_need_kind kind, topo_ref ref, const struct ip *ip)
+{
+    need_this(r, &(struct sim_need){.kind = (uint8_t)kind, .ref = ref, .ip = ip ? *ip : ip_none});
 }
 
 static void __attribute__((cold))

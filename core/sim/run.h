@@ -15,6 +15,7 @@
  *   chain.c         chains, rule by rule       cond.c    conditions (cond_text.c: in words)
  *   mirror.c        copies                     redirect.c  rules that send elsewhere
  *   conn.c          directions of connections  nat.c     address translation
+ *   nat_icmp.c      ... of ICMP errors         (both: nat.h)
  *   dhcp.c, dhcp6.c answers to clients         security.c  whose addresses a machine may use
  *   bridge_ra.c     router advertisements
  *
@@ -111,6 +112,8 @@ struct run {
     uint8_t src_bits, dst_bits; /* of ip_src and ip_dst seen, when not the whole */
     uint16_t tcp_bits;          /* likewise, of tcp_flags */
 
+    uint8_t direction; /* for conn.c */
+
     uint32_t n_visits, n_ends;
     const struct topo_obj *consumer; /* of a branch; null: none was consumed */
     const struct topo_rule *decided; /* by it, the last chain that didn't accept */
@@ -131,6 +134,7 @@ const struct topo_obj *find_object(struct run *r, topo_ref ref, enum topo_kind k
 const struct topo_port *peek_port(struct run *r, topo_ref ref);
 bool gave_up(const struct run *r, enum sim_need_kind kind, topo_ref ref, const struct ip *ip);
 void need(struct run *r, enum sim_need_kind kind, topo_ref ref, const struct ip *ip);
+void need_this(struct run *r, const struct sim_need *n);
 
 /* result.c */
 void *grow_list(struct run *r, void *list, uint32_t n, uint32_t *room, size_t size);

@@ -95,6 +95,8 @@ static void finish(struct run *r)
     } else {
         res->verdict = SIM_DROP;
     }
+    if (res->verdict != SIM_FORWARD)
+        res->n_states = 0; /* only what gets through opens a connection or keeps it */
 }
 
 /* May a packet come in there at all? */

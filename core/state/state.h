@@ -9,8 +9,9 @@
  *
  * 'fwd' are the headers before the translation, in the direction the connection was opened.  A
  * translation is found by either direction: from the packet that goes forth by 'fwd', from the one
- * that comes back by the reverse tuple, which the record implies.  ICMP echo has its id in both
- * ports.  A CONN record has one direction, 'fwd': the return packet itself.
+ * that comes back by the reverse tuple, which the record implies.  ICMP echo has its request type
+ * (8, 128) as the port of who answers and its id, where that counts, as the port of who asks.  A
+ * CONN record has one direction, 'fwd': the return packet itself.
  *
  * One table serves all workers of an agent.  Records die when nothing has used them for a while; a
  * full table gives up the one longest unused of eight.  That two packets can't take the same
