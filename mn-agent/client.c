@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/control.h"
+#include "cli/why.h"
 
 /* A field of a row: its member in the answer, its name in text. */
 struct column {
@@ -233,6 +234,21 @@ static int run_connections(const struct client_command *c, const struct client_o
     return run_listing(request, o, &l);
 }
 
+static int run_why(const struct client_command *c, const struct client_options *o, struct print *p)
+{
+    struct error e = {0};
+    char request[256];
+    json_t *reply;
+
+    (void)c;
+    snprintf(request, sizeof request, "why %.200s", o->argument ? o->argument : "");
+    if (control_ask(o->path, request, &reply, &e))
+        return print_failure(p, &e);
+    why_print(p, reply);
+    json_decref(reply);
+    return 0;
+}
+
 static int run_stop(const struct client_command *c, const struct client_options *o, struct print *p)
 {
     struct error e = {0};
@@ -266,6 +282,8 @@ const struct client_command client_commands[] = {
     {"connections", "what is remembered of connections: tracked, translated; of one ADDRESS",
      run_connections, "[ADDRESS]"},
     {"drops", "packets dropped, why, and because of which object; the last ones", run_drops, NULL},
+    {"why", "what becomes of a port's packets: drops, by whom; PORT: name, id or interface",
+     run_why, "PORT"},
     {"memory", "bytes held, by subsystem", run_members, NULL},
     {"counters", "everything that is counted, by name", run_members, NULL},
     {"sync", "waits until what has been committed is applied here", run_sync, NULL},

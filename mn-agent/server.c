@@ -159,6 +159,18 @@ static void do_connections(struct client *c, char **words, uint64_t now)
         c->listing = report_connections(c->server->host.agent, words[1] ? &ip : NULL);
 }
 
+static void do_why(struct client *c, char **words, uint64_t now)
+{
+    json_t *o = words[1] ? report_why(c->server->host.agent, words[1], now) : NULL;
+
+    if (o)
+        answer(c, o);
+    else if (words[1])
+        refuse(c, -ENOENT, "no such port is bound to this host");
+    else
+        refuse(c, -EINVAL, "why PORT");
+}
+
 static void do_stop(struct client *c, char **words, uint64_t now)
 {
     (void)now;
@@ -196,6 +208,7 @@ static const struct command {
     {"memory", do_memory},     {"sync", do_sync},
     {"clock", do_clock},       {"stop", do_stop},
     {"counters", do_counters}, {"connections", do_connections},
+    {"why", do_why},
 };
 
 static void run_line(struct client *c, uint64_t now)

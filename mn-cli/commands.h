@@ -9,9 +9,10 @@ int cmd_export(struct cli *cli, int argc, char **argv);
 int cmd_import(struct cli *cli, int argc, char **argv);
 int cmd_test(struct cli *cli, int argc, char **argv);
 int cmd_trace(struct cli *cli, int argc, char **argv);
+int cmd_why(struct cli *cli, int argc, char **argv);
 int cmd_schema(struct cli *cli, int argc, char **argv);
 
 /* What "help trace" and "help test" say below their line. */
-extern const char trace_help[], test_help[];
+extern const char trace_help[], test_help[], why_help[];
 
 #endif

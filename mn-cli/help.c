@@ -28,6 +28,14 @@ const char trace_help[] =
     "  trace web-1 icmp echo fd00::1 fd01::1 ttl 1 --json\n"
     "  trace --file topology.json web-1 udp '[fd00::1]:5 > [fd01::1]:53'";
 
+const char why_help[] =
+    "Tells a port's state, and what the agent of its host has dropped of what the machine behind "
+    "it\n"
+    "sent and of what was sent to it: reason, rule or route, how many in the last minute, the "
+    "last\n"
+    "packet.  That is counted on the port's host: on another one, the answer says where to ask.\n"
+    "  --control SOCKET   of the agent, when it isn't /run/mn/agent.sock";
+
 const char test_help[] =
     "Runs scenarios: files with a topology, packets to send and packets to expect.  "
     "docs/scenarios.md\n"

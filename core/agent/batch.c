@@ -37,7 +37,8 @@ static void remove_all(struct flow_batch *b)
     for (size_t i = 0; i < b->n_dels; i++) {
         uint32_t drop = b->del_drops[i].drop, n = (uint32_t)stats[i].packets;
         if (drop && (int32_t)(n - b->del_drops[i].packets) > 0)
-            drops_count(b->drops, drop, n - b->del_drops[i].packets, b->now);
+            drops_count(b->drops, drop, b->dels[i].key.in_port, n - b->del_drops[i].packets,
+                        b->now);
         drops_release(b->drops, drop);
     }
     b->counters->flows_removed += b->n_dels;

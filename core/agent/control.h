@@ -4,7 +4,7 @@
  * "more": true.  A refusal is {"error":{"code","message","hint"}}, with codes as error_word()
  * gives.
  *
- *   status  ports  drops  memory  counters  flows [why]  connections [ADDRESS]
+ *   status  ports  drops  memory  counters  flows [why]  connections [ADDRESS]  why PORT
  *   sync               answers when all that was committed before is applied, and nothing under way
  *   stop [keep-flows]  answers, then the agent ends
  *   clock NANOSECONDS  with --test-clock: lets time pass

@@ -2,9 +2,13 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 
-#define BUCKETS 1024
+#define BUCKETS  1024
+#define EPOCH_NS (10 * NSEC_PER_SEC)
+#define EPOCHS   7 /* one of them is going on */
+#define PROBES   8
 
 struct count {
     struct drop_count pub;
@@ -17,7 +21,8 @@ struct drops {
     uint32_t buckets[BUCKETS];
     uint64_t totals[SIM_N_REASONS];
     uint64_t n_events;
-    struct drop_event *events; /* ring; made with the first drop */
+    struct drop_event *events;  /* ring; made with the first drop */
+    struct drop_at_port *ports; /* likewise; hashed */
 };
 
 struct drops *drops_new(void)
@@ -34,6 +39,7 @@ void drops_free(struct drops *d)
         return;
     free(d->counts);
     free(d->events);
+    free(d->ports);
     free(d);
 }
 
@@ -95,10 +101,66 @@ uint32_t drops_number(struct drops *d, const struct drop_cause *cause)
     return i;
 }
 
-void drops_count(struct drops *d, uint32_t number, uint64_t packets, uint64_t now)
+/* Its place; when others have all places it might have, that of the one longest without a drop. */
+static struct drop_at_port *port_count(struct drops *d, uint32_t port_no,
+                                       const struct drop_cause *c)
+{
+    uint64_t h = hash_bytes(&c->object, sizeof c->object, (uint64_t)port_no << 16 | c->reason);
+    struct drop_at_port *best = NULL;
+
+    if (!d->ports)
+        d->ports = NEW_ARRAY(DROPS_PORTS, struct drop_at_port);
+    for (unsigned i = 0; i < PROBES; i++) {
+        struct drop_at_port *p = &d->ports[(h + i) % DROPS_PORTS];
+        if (p->port_no == port_no && same_cause(&p->cause, c))
+            return p;
+        if (!best || p->last_ns < best->last_ns)
+            best = p;
+    }
+    *best = (struct drop_at_port){.port_no = port_no, .cause = *c};
+    return best;
+}
+
+static void count_at_port(struct drop_at_port *p, uint64_t packets, uint64_t now)
+{
+    uint64_t epoch = now / EPOCH_NS;
+
+    for (uint64_t e = MAX(p->epoch + 1, epoch - MIN(epoch, EPOCHS - 1)); e <= epoch; e++)
+        p->recent[e % EPOCHS] = 0;
+    p->epoch = MAX(p->epoch, epoch);
+    p->packets += packets;
+    p->last_ns = now;
+    p->recent[epoch % EPOCHS] += (uint32_t)packets;
+}
+
+uint64_t drops_last_minute(const struct drop_at_port *p, uint64_t now)
+{
+    uint64_t epoch = now / EPOCH_NS, sum = 0;
+
+    for (unsigned i = 0; i < EPOCHS; i++)
+        if (p->epoch >= i && p->epoch - i + EPOCHS > epoch)
+            sum += p->recent[(p->epoch - i) % EPOCHS];
+    return sum;
+}
+
+const struct drop_at_port *drops_at_port(const struct drops *d, uint32_t i)
+{
+    return d->ports && i < DROPS_PORTS && d->ports[i].port_no ? &d->ports[i] : NULL;
+}
+
+void drops_forget_port(struct drops *d, uint32_t port_no)
+{
+    for (uint32_t i = 0; d->ports && i < DROPS_PORTS; i++)
+        if (d->ports[i].port_no == port_no)
+            d->ports[i] = (struct drop_at_port){0};
+}
+
+void drops_count(struct drops *d, uint32_t number, uint32_t port_no, uint64_t packets, uint64_t now)
 {
     struct drop_count *c = &d->counts[number].pub;
 
+    if (port_no)
+        count_at_port(port_count(d, port_no, &c->cause), packets, now);
     c->packets += packets;
     c->last_ns = now;
     d->totals[c->cause.reason] += packets;
@@ -150,5 +212,6 @@ uint64_t drops_n_events(const struct drops *d)
 size_t drops_memory(const struct drops *d)
 {
     return sizeof *d + d->room * sizeof *d->counts +
-           (d->events ? DROPS_RECENT * sizeof *d->events : 0);
+           (d->events ? DROPS_RECENT * sizeof *d->events : 0) +
+           (d->ports ? DROPS_PORTS * sizeof *d->ports : 0);
 }

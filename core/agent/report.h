@@ -15,6 +15,11 @@ json_t *report_drops(struct agent *a, uint64_t now);
 json_t *report_memory(struct agent *a);
 json_t *report_counters(struct agent *a);
 
+/* What becomes of a port's packets, in the operator's words: its state, what fell of what it sent
+ * and, on this host, of what was sent to it.  Named by id, name or interface; null: not bound here.
+ */
+json_t *report_why(struct agent *a, const char *port, uint64_t now);
+
 /* Long answers, in pages: {NAME:[...],"more":BOOL}. */
 struct listing {
     json_t *(*page)(struct listing *l, uint64_t now);

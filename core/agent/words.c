@@ -1,11 +1,144 @@
 #include "agent/words.h"
 
 #include <netinet/in.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <uthash.h>
 
+#include "topology/lpm.h"
 #include "topology/tables.h"
+
+/* Slots are numbered from 1 on, without gaps. */
+static bool in_use(const struct topo *t, topo_ref ref)
+{
+    return !uuid_is_zero(topo_id(t, ref));
+}
+
+const struct topo_rule *words_find_rule(const struct topo *t, const struct uuid *id,
+                                        const struct topo_chain **chain, uint32_t *place)
+{
+    for (topo_ref ref = 1; in_use(t, ref); ref++) {
+        const struct topo_chain *c = topo_kind_of(t, ref) == TOPO_CHAIN ? topo_chain(t, ref) : NULL;
+        for (uint32_t i = 0; c && !c->obj.missing && i < c->n_rules; i++) {
+            if (!uuid_equal(&c->rules[i].id, id))
+                continue;
+            *chain = c;
+            *place = i + 1;
+            return &c->rules[i];
+        }
+    }
+    return NULL;
+}
+
+static const struct topo_route *find_route(const struct topo *t, const struct uuid *id,
+                                           const struct topo_router **router)
+{
+    for (topo_ref ref = 1; in_use(t, ref); ref++) {
+        *router = topo_kind_of(t, ref) == TOPO_ROUTER ? topo_router(t, ref) : NULL;
+        if (!*router || (*router)->obj.missing)
+            continue;
+        const struct topo_route *routes = topo_lpm_routes((*router)->routes);
+        for (size_t i = 0; i < topo_lpm_size((*router)->routes); i++)
+            if (uuid_equal(&routes[i].id, id))
+                return &routes[i];
+    }
+    return NULL;
+}
+
+/* What lives inside another object has no slot, and often no name: it is told by its place. */
+static bool inner_object(const struct topo *t, enum topo_kind kind, const struct uuid *id,
+                         char buf[WORDS_SIZE])
+{
+    const struct topo_router *router;
+    const struct topo_chain *chain;
+    const struct topo_route *route;
+    char name[WORDS_SIZE], cidr[CIDR_STRLEN];
+    uint32_t place;
+
+    if (kind == TOPO_RULE && words_find_rule(t, id, &chain, &place)) {
+        words_object(t, TOPO_CHAIN, &chain->obj.id, name);
+        snprintf(buf, WORDS_SIZE, "rule %u of %.150s", place, name);
+        return true;
+    }
+    if (kind == TOPO_ROUTE && (route = find_route(t, id, &router))) {
+        words_object(t, TOPO_ROUTER, &router->obj.id, name);
+        snprintf(buf, WORDS_SIZE, "route %s of %.120s", cidr_format(&route->dst, cidr), name);
+        return true;
+    }
+    return false;
+}
+
+struct place {
+    char *buf;
+    size_t n;
+};
+
+__attribute__((format(printf, 2, 3))) static void put(struct place *p, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (p->n >= WORDS_SIZE)
+        return;
+    va_start(ap, fmt);
+    p->n += (size_t)vsnprintf(p->buf + p->n, WORDS_SIZE - p->n, fmt, ap);
+    va_end(ap);
+}
+
+static void put_range(struct place *p, const uint16_t v[2])
+{
+    put(p, v[0] == v[1] ? " %u" : " %u-%u", v[0], v[1]);
+}
+
+static void put_value(struct place *p, const struct topo *t, const struct topo_cond *c,
+                      enum cond_field f)
+{
+    char text[WORDS_SIZE];
+
+    switch (f) {
+    case COND_PROTO:
+        put(p, " %s", words_proto(c->proto, text));
+        break;
+    case COND_ETH_TYPE:
+        put(p, " 0x%04x", c->eth_type);
+        break;
+    case COND_SRC:
+        put(p, " %s", cidr_format(&c->src, text));
+        break;
+    case COND_DST:
+        put(p, " %s", cidr_format(&c->dst, text));
+        break;
+    case COND_TP_SRC:
+        put_range(p, c->tp_src);
+        break;
+    case COND_TP_DST:
+        put_range(p, c->tp_dst);
+        break;
+    case COND_SRC_GROUP:
+        put(p, " %s", words_ref(t, c->src_group, text));
+        break;
+    case COND_DST_GROUP:
+        put(p, " %s", words_ref(t, c->dst_group, text));
+        break;
+    default: /* its name says enough */
+        break;
+    }
+}
+
+char *words_rule(const struct topo *t, const struct topo_rule *r, char buf[WORDS_SIZE])
+{
+    struct place p = {.buf = buf};
+
+    put(&p, "type %s%s", topo_rule_type_name((enum topo_rule_type)r->type),
+        r->cond.inverted ? " unless" : "");
+    for (unsigned f = 0; f < COND_N_FIELDS; f++) {
+        if (!(r->cond.has & 1u << f))
+            continue;
+        put(&p, r->cond.inv & 1u << f ? ", not %s" : ", %s", cond_field_name((enum cond_field)f));
+        put_value(&p, t, &r->cond, (enum cond_field)f);
+    }
+    return buf;
+}
 
 char *words_object(const struct topo *t, enum topo_kind kind, const struct uuid *id,
                    char buf[WORDS_SIZE])
@@ -14,6 +147,8 @@ char *words_object(const struct topo *t, enum topo_kind kind, const struct uuid 
     const struct topo_obj *o = ref ? topo_get(t, ref) : NULL;
     char text[UUID_STRLEN];
 
+    if (!ref && inner_object(t, kind, id, buf))
+        return buf;
     if (kind == TOPO_NONE || kind >= TOPO_N_KINDS)
         *buf = '\0';
     else
@@ -67,12 +202,6 @@ char *words_record(const struct topo *t, const struct state_rec *r, char buf[WOR
     if (n < WORDS_SIZE)
         snprintf(buf + n, WORDS_SIZE - n, " at %s", words_ref(t, r->device, name));
     return buf;
-}
-
-/* Slots are numbered from 1 on, without gaps. */
-static bool in_use(const struct topo *t, topo_ref ref)
-{
-    return !uuid_is_zero(topo_id(t, ref));
 }
 
 /* What a tag was made of. */

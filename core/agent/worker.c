@@ -225,8 +225,11 @@ void worker_note_stats(struct worker *w, const struct worker_stat *stats, size_t
         uint32_t n_new,
             id = ft_note(w->ft, stats[i].cookie, stats[i].packets, stats[i].used, &n_new);
         uint32_t drop = id ? ft_drop(w->ft, id) : 0;
-        if (drop && n_new)
-            drops_count(w->drops, drop, n_new, now);
+        if (drop && n_new) {
+            struct flow_key key, mask;
+            ft_key(w->ft, id, &key, &mask);
+            drops_count(w->drops, drop, key.in_port, n_new, now);
+        }
     }
 }
 
@@ -266,6 +269,7 @@ void worker_remove_port(struct worker *w, topo_ref port, uint32_t port_no)
             flow_batch_remove(&w->batch, id);
     }
     worker_flush(w);
+    drops_forget_port(w->drops, port_no);
 }
 
 const struct flowtable *worker_flows(const struct worker *w)

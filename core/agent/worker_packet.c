@@ -79,7 +79,7 @@ static void count_drop(struct worker *w, const struct drop_cause *cause, const s
     topo_ref port = portmap_port(worker_ports(w), key->in_port);
 
     w->counters.drops++;
-    drops_count(w->drops, drops_number(w->drops, cause), 1, w->now);
+    drops_count(w->drops, drops_number(w->drops, cause), key->in_port, 1, w->now);
     drops_event(w->drops, cause, port, key, w->now);
 }
 
