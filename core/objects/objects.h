@@ -134,6 +134,18 @@ struct objects_change {
 int objects_changes(struct objects *db, enum schema_type_id type, const struct uuid *id,
                     int64_t since, int64_t *rev, struct objects_change **out, struct error *e);
 
+/* The rules of a chain in their order, for who follows it: after a change only what has changed of
+ * the order is read again, a few nodes however long the chain. */
+struct objects_order;
+/* Brings *o (null: nothing is known yet) up to what is there; 'touched' are the rules that have
+ * been made, changed or moved since.  Rules of commits made meanwhile may be in it already: the
+ * change log will name them. */
+int objects_order_follow(struct objects *db, const struct uuid *chain, const struct uuid *touched,
+                         size_t n_touched, struct objects_order **o, struct error *e);
+size_t objects_order_size(const struct objects_order *o);
+void objects_order_ids(const struct objects_order *o, struct uuid *ids); /* room for the size */
+void objects_order_free(struct objects_order *o);                        /* null is fine */
+
 /* What the change node says next ('data' is what it says now) when a commit touches 'entries',
  * [["ports","UUID","s"],...]: for who writes run-time state and wants the device's watchers to look
  * at it ('s').  To be written with a check of its version, in the same commit.  free() it. */

@@ -212,6 +212,7 @@ static enum step apply(struct run *r, struct walk *w, const struct topo_rule *ru
     case RULE_ACCEPT:
         return STEP_ACCEPT;
     case RULE_DROP:
+    case RULE_BROKEN:
         return STEP_DROP;
     case RULE_REJECT:
         return STEP_REJECT;
@@ -269,7 +270,15 @@ static enum filter_verdict walk(struct run *r, struct walk *w)
     return FILTER_ACCEPT;
 }
 
-enum filter_verdict filter_chain(struct run *r, topo_ref ref)
+/* Behind the rule; all of the chain if it hasn't that rule any more. */
+static void skip(struct frame *f, const struct uuid *rule)
+{
+    for (uint32_t i = 0; i < f->chain->n_rules; i++)
+        if (uuid_equal(&f->chain->rules[i].id, rule))
+            f->next = i + 1;
+}
+
+enum filter_verdict filter_chain_behind(struct run *r, topo_ref ref, const struct uuid *rule)
 {
     struct frame frames[FEW_FRAMES];
     struct walk w = {.frames = frames, .room = FEW_FRAMES};
@@ -279,8 +288,15 @@ enum filter_verdict filter_chain(struct run *r, topo_ref ref)
     if (unlikely(!c))
         return ended ? FILTER_ENDED : FILTER_ACCEPT;
     push(r, &w, (const struct topo_chain *)c);
+    if (unlikely(rule))
+        skip(top(&w), rule);
     enum filter_verdict v = walk(r, &w);
     if (v == FILTER_ACCEPT)
         TRAIL_OBJ(r, c, "%s accepts", name_of(r, ref));
     return v;
+}
+
+enum filter_verdict filter_chain(struct run *r, topo_ref ref)
+{
+    return filter_chain_behind(r, ref, NULL);
 }

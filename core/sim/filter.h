@@ -25,6 +25,8 @@ enum filter_verdict {
 };
 
 enum filter_verdict filter_chain(struct run *r, topo_ref chain);
+/* From the rule behind 'rule' on. */
+enum filter_verdict filter_chain_behind(struct run *r, topo_ref chain, const struct uuid *rule);
 
 static inline enum filter_verdict filter(struct run *r, topo_ref chain)
 {

@@ -71,6 +71,22 @@ static void mark(struct run *r, const struct topo_port *p)
     TRAIL_OBJ(r, &p->obj, "marked with DSCP %u", p->dscp);
 }
 
+/* What the inbound filters let pass. */
+static void enter(struct run *r, const struct topo_port *p)
+{
+    mirror(r, &p->mirrors[TOPO_HOOK_POST_IN_FILTER]);
+    note_hop(r);
+    if (p->device_kind == TOPO_BRIDGE) {
+        if (unlikely(p->mark))
+            mark(r, p);
+        bridge_ingress(r, p);
+    } else if (p->device_kind == TOPO_ROUTER) {
+        router_ingress(r, p);
+    } else {
+        drop_brief(r, SIM_MISSING_OBJECT, &p->obj);
+    }
+}
+
 static void ingress(struct run *r, const struct topo_port *p, bool anyway)
 {
     if (unlikely(too_many_devices(r))) {
@@ -84,19 +100,22 @@ static void ingress(struct run *r, const struct topo_port *p, bool anyway)
         return;
     if (unlikely(p->secure) && topo_port_exterior(p) && !port_security(r, p))
         return;
-    if (!filter_in(r, p))
+    if (filter_in(r, p))
+        enter(r, p);
+}
+
+void port_ingress_resumed(struct run *r, const struct topo_port *p, const struct uuid *behind)
+{
+    if (unlikely(too_many_devices(r))) {
+        drop_all(r, SIM_LOOP, &p->obj);
         return;
-    mirror(r, &p->mirrors[TOPO_HOOK_POST_IN_FILTER]);
-    note_hop(r);
-    if (p->device_kind == TOPO_BRIDGE) {
-        if (unlikely(p->mark))
-            mark(r, p);
-        bridge_ingress(r, p);
-    } else if (p->device_kind == TOPO_ROUTER) {
-        router_ingress(r, p);
-    } else {
-        drop_brief(r, SIM_MISSING_OBJECT, &p->obj);
     }
+    came_in(r, p);
+    TRAIL_OBJ(r, &p->obj, "back from a service at %s", name_of(r, p->obj.self));
+    enum filter_verdict v =
+        p->insert_in ? filter_chain_behind(r, p->insert_in, behind) : FILTER_ACCEPT;
+    if (port_filter(r, p, v ? v : filter(r, p->infilter)))
+        enter(r, p);
 }
 
 void port_ingress(struct run *r, topo_ref ref)
@@ -161,6 +180,16 @@ void port_egress_unfiltered(struct run *r, const struct topo_port *p)
     r->at.out_port = p->obj.self;
     mirror(r, &p->mirrors[TOPO_HOOK_PRE_OUT_FILTER]);
     leave(r, p);
+}
+
+void port_egress_resumed(struct run *r, const struct topo_port *p, const struct uuid *behind)
+{
+    r->at.out_port = p->obj.self;
+    TRAIL_OBJ(r, &p->obj, "back from a service at %s", name_of(r, p->obj.self));
+    enum filter_verdict v =
+        p->insert_out ? filter_chain_behind(r, p->insert_out, behind) : FILTER_ACCEPT;
+    if (port_filter(r, p, v))
+        leave(r, p);
 }
 
 void port_answer(struct run *r, const struct topo_port *p)

@@ -32,6 +32,10 @@ void redirect(struct run *r, const struct topo_rule *rule)
         drop_by(r, SIM_REDIRECT_GONE, TOPO_RULE, &rule->id, false);
     else if (!takes(p, rule->ingress))
         out_of_service(r, rule, p);
+    else if (!uuid_is_zero(&rule->resume) && rule->ingress)
+        port_ingress_resumed(r, p, &rule->resume);
+    else if (!uuid_is_zero(&rule->resume))
+        port_egress_resumed(r, p, &rule->resume);
     else if (rule->ingress)
         port_ingress_anyway(r, p);
     else

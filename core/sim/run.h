@@ -186,6 +186,9 @@ void port_egress_loaded(struct run *r, const struct topo_port *p);
 /* For redirected packets: past its outbound filters; in even when it is down. */
 void port_egress_unfiltered(struct run *r, const struct topo_port *p);
 void port_ingress_anyway(struct run *r, const struct topo_port *p);
+/* It comes back from a service: goes on behind that rule of the port's insert_in or insert_out. */
+void port_ingress_resumed(struct run *r, const struct topo_port *p, const struct uuid *behind);
+void port_egress_resumed(struct run *r, const struct topo_port *p, const struct uuid *behind);
 /* What a router port says about the packet it got leaves even when the port is down: its state may
  * be what is being told. */
 void port_answer(struct run *r, const struct topo_port *p);

@@ -45,7 +45,7 @@ const char *topo_rule_type_name(enum topo_rule_type t)
 {
     static const char *const names[RULE_N_TYPES] = {
         "accept", "drop",     "reject",   "return",   "continue",     "jump",  "dnat",
-        "snat",   "rev_dnat", "rev_snat", "redirect", "l2_transform", "trace", "log"};
+        "snat",   "rev_dnat", "rev_snat", "redirect", "l2_transform", "trace", "log", "broken"};
 
     return t < RULE_N_TYPES ? names[t] : "unknown";
 }

@@ -87,7 +87,8 @@ enum topo_rule_type {
     RULE_REDIRECT,
     RULE_L2, /* VLAN tag off and on, then 'action' */
     RULE_TRACE,
-    RULE_LOG, /* a record, then the next rule */
+    RULE_LOG,    /* a record, then the next rule */
+    RULE_BROKEN, /* the store's description of it can't be understood: drops */
     RULE_N_TYPES
 };
 const char *topo_rule_type_name(enum topo_rule_type t); /* as the CLI: "rev_snat" */
@@ -104,7 +105,7 @@ struct topo_rule {
     uint8_t action;     /* of NAT and L2: RULE_ACCEPT, RULE_CONTINUE, RULE_RETURN, RULE_REDIRECT */
     bool stateless;     /* NAT: one address, ports kept: a rewrite, no state */
     bool ingress;       /* redirect: enters by the target port instead of leaving */
-    bool fail_open;     /* redirect: while the target port can't take it, the next rule instead */
+    bool fail_open;     /* redirect: passes by a target port that can't take it */
     bool pop_vlan;      /* L2 */
     bool push;          /* L2: 'push_tci' */
     uint16_t push_tci;  /* the whole tag: PCP, DEI as FLOW_VLAN_PRESENT, VID */

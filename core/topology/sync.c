@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "topology/sync_impl.h"
+#include "topology/sync_policy.h"
 
 enum {
     ITEMS_PER_RUN = 64,
@@ -217,6 +217,16 @@ static int work_one(struct sync *s, struct item *it, unsigned due)
     case ITEM_ZONE:
         return it->loaded && !(due & DUE_LOAD) ? sync_change_zone(s, (struct zone_item *)it)
                                                : sync_load_zone(s, (struct zone_item *)it);
+    case TOPO_CHAIN:
+        return sync_work_chain(s, (struct chain_item *)it, due);
+    case TOPO_IP_GROUP:
+        return sync_work_group(s, (struct group_item *)it, due);
+    case TOPO_MIRROR:
+        return sync_load_mirror(s, it);
+    case ITEM_QOS:
+        return sync_work_qos(s, (struct qos_item *)it, due);
+    case ITEM_LOGGING:
+        return sync_work_logging(s, (struct logging_item *)it, due);
     default:
         return sync_load_other(s, it);
     }
@@ -247,7 +257,7 @@ static void stuck(struct sync *s, struct item *it, int rc)
     char id[UUID_STRLEN];
 
     log_limited(LOG_LVL_WARN, "topology", "%s %s can't be read: %s",
-                it->kind < TOPO_N_KINDS ? topo_kind_name((enum topo_kind)it->kind) : "zone",
+                schema_types[sync_type(it)].name,
                 uuid_format(topo_id(s->topo, it->ref), id), strerror(-rc));
     if (!s->stuck.n)
         s->stuck_at = s->now + STUCK_NS;
@@ -354,6 +364,7 @@ uint64_t sync_run(struct sync *s, uint64_t now_ns)
     compare(s);
     try_stuck(s);
     sync_share_sweep(s);
+    sync_sweep(s);
     if (now_ns >= s->retry_at && !(rc = sync_state_flush(s)) && !(rc = work(s)) &&
         !(rc = sync_share_flush(s)))
         s->failures = 0;

@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "topology/sync_impl.h"
+#include "topology/sync_policy.h"
 
 static int compare_links(const void *pa, const void *pb)
 {
@@ -144,7 +144,8 @@ static bool bridge_differs(struct sync *s, const struct topo_bridge *a, const st
                            bool flood)
 {
     bool self = a->admin_up != b->admin_up || a->has_vlan_ports != b->has_vlan_ports ||
-                a->infilter != b->infilter || a->outfilter != b->outfilter;
+                a->infilter != b->infilter || a->outfilter != b->outfilter ||
+                a->trace != b->trace || !sync_same_lists(a->mirrors, b->mirrors, TOPO_DEVICE_HOOKS);
     bool ports = !same_refs(a->exterior, a->n_exterior, b->exterior, b->n_exterior);
     bool links = links_differ(s, a, b);
     bool seeds = seeds_differ(s, a, b);
@@ -169,13 +170,35 @@ static bool follows(struct sync *s, const struct topo_obj *old)
     return old && !old->missing;
 }
 
+static size_t mirrors_size(const json_t *body, const struct topo_refs *old)
+{
+    size_t n = 0;
+
+    if (body)
+        return sync_mirrors_size(body, TOPO_DEVICE_HOOKS);
+    for (unsigned i = 0; i < TOPO_DEVICE_HOOKS; i++)
+        n += old[i].n * sizeof(topo_ref) + 16;
+    return n;
+}
+
+static void fill_mirrors(struct sync *s, void *device, struct topo_refs *out, const json_t *body,
+                         const struct topo_refs *old)
+{
+    if (body) {
+        sync_parse_mirrors(s, body, device, out, TOPO_DEVICE_HOOKS);
+        return;
+    }
+    for (unsigned i = 0; i < TOPO_DEVICE_HOOKS; i++)
+        sync_copy_list(device, &out[i], &old[i]);
+}
+
 void sync_build_bridge(struct sync *s, struct device_item *d, const json_t *body)
 {
     const struct topo_bridge *old = topo_bridge(s->topo, d->item.ref);
     struct counts c = count(s, d);
     size_t extra = c.exterior * sizeof(topo_ref) + c.links * (sizeof(struct topo_link) + 16) +
                    c.addrs * sizeof(struct cidr) + d->seeds.n * sizeof(struct topo_seed) +
-                   sync_dhcp_room(d) + 64;
+                   sync_dhcp_room(d) + mirrors_size(body, old ? old->mirrors : NULL) + 64;
     struct topo_bridge *b =
         topo_object(TOPO_BRIDGE, sizeof *b, extra, topo_id(s->topo, d->item.ref),
                     body ? sync_body_string(body, "name") : old->obj.name);
@@ -184,6 +207,8 @@ void sync_build_bridge(struct sync *s, struct device_item *d, const json_t *body
     b->admin_up = body ? sync_body_bool(body, "adminStateUp", true) : old->admin_up;
     b->infilter = body ? sync_body_ref(s, body, "inboundFilterId", TOPO_CHAIN) : old->infilter;
     b->outfilter = body ? sync_body_ref(s, body, "outboundFilterId", TOPO_CHAIN) : old->outfilter;
+    b->trace = d->trace;
+    fill_mirrors(s, b, b->mirrors, body, old ? old->mirrors : NULL);
     b->exterior = topo_extra(b, c.exterior * sizeof *b->exterior);
     b->links = topo_extra(b, c.links * sizeof *b->links);
     b->n_seeds = (uint32_t)d->seeds.n;
@@ -288,7 +313,8 @@ static bool router_differs(struct sync *s, const struct topo_router *a, const st
 {
     bool self = a->admin_up != b->admin_up || a->infilter != b->infilter ||
                 a->outfilter != b->outfilter || a->local_redirect != b->local_redirect ||
-                a->forward != b->forward || a->load_balancer != b->load_balancer;
+                a->forward != b->forward || a->load_balancer != b->load_balancer ||
+                a->trace != b->trace || !sync_same_lists(a->mirrors, b->mirrors, TOPO_DEVICE_HOOKS);
     bool routes = a->routes != b->routes && routes_differ(s, b->obj.self, a->routes, b->routes);
 
     if (self)
@@ -302,12 +328,16 @@ void sync_build_router(struct sync *s, struct device_item *d, const json_t *body
                        struct topo_lpm *routes)
 {
     const struct topo_router *old = topo_router(s->topo, d->item.ref);
-    struct topo_router *r = topo_object(TOPO_ROUTER, sizeof *r, d->n_ports * sizeof(topo_ref) + 16,
-                                        topo_id(s->topo, d->item.ref),
-                                        body ? sync_body_string(body, "name") : old->obj.name);
+    size_t extra =
+        d->n_ports * sizeof(topo_ref) + 16 + mirrors_size(body, old ? old->mirrors : NULL);
+    struct topo_router *r =
+        topo_object(TOPO_ROUTER, sizeof *r, extra, topo_id(s->topo, d->item.ref),
+                    body ? sync_body_string(body, "name") : old->obj.name);
 
     r->obj.self = d->item.ref;
     fill_router(s, r, body, old);
+    fill_mirrors(s, r, r->mirrors, body, old ? old->mirrors : NULL);
+    r->trace = d->trace;
     r->n_ports = d->n_ports;
     r->ports = topo_extra(r, d->n_ports * sizeof *r->ports);
     if (d->n_ports)

@@ -1,7 +1,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "topology/sync_impl.h"
+#include "topology/sync_policy.h"
 
 static size_t place(const struct device_item *d, topo_ref port)
 {
@@ -94,7 +94,7 @@ static int load_ports(struct sync *s, struct device_item *d)
     free(ids);
     mark(s, ports.v, n, true);
     for (size_t i = 0; i < d->n_ports; i++) {
-        if (!sync_item(s, d->ports[i])->listed)
+        if (sync_item(s, d->ports[i]) && !sync_item(s, d->ports[i])->listed)
             vec_add(&ports, d->ports[i]);
     }
     mark(s, ports.v, n, false);
@@ -143,11 +143,27 @@ static int gone(struct sync *s, struct device_item *d)
     return rc ? rc : sync_is_missing(s, &d->item);
 }
 
+/* Its trace requests; and its policy, which its ports have when they have none of their own. */
+static int read_policy(struct sync *s, struct device_item *d, const json_t *body)
+{
+    topo_ref was = d->qos;
+    int rc = sync_make_traces(s, topo_id(s->topo, d->item.ref), sync_body_string(body, "name"),
+                              body, &d->trace);
+
+    if (!rc && d->item.kind == TOPO_BRIDGE)
+        rc = sync_know_qos(s, body, &d->qos);
+    for (uint32_t i = 0; i < d->n_ports && d->qos != was && !rc; i++)
+        sync_refresh_port(s, d->ports[i]);
+    return rc;
+}
+
 static int load_parts(struct sync *s, struct device_item *d, const json_t *body)
 {
     struct topo_lpm *routes = NULL;
-    int rc = load_ports(s, d);
+    int rc = read_policy(s, d, body);
 
+    if (!rc)
+        rc = load_ports(s, d);
     if (rc)
         return rc;
     rc = d->item.kind == TOPO_BRIDGE ? sync_seeds_load(s, d) : load_routes(s, d, &routes);
@@ -219,6 +235,7 @@ static int change_routes(struct sync *s, struct device_item *d, const uuids *ids
 
 struct work {
     bool body;
+    bool lists; /* what ports list has changed */
     refs ports;
     uuids routes, macs, ips;
     VEC(struct objects_change) dhcp;
@@ -244,9 +261,20 @@ static void sort_out(struct sync *s, struct device_item *d, const struct objects
             vec_add(&w->ips, c->id);
         else if (sync_is_dhcp(c->type))
             vec_add(&w->dhcp, *c);
-        else if (c->type == sync_type(&d->item))
+        else if (c->type == sync_type(&d->item) || c->type == ST_TRACE_REQUEST)
             w->body = true;
+        if ((c->type == ST_L2INSERTION || c->type == ST_TRACE_REQUEST) && c->what == 'u')
+            w->lists = true;
     }
+}
+
+static void add_port(struct work *w, topo_ref port)
+{
+    for (size_t i = 0; i < w->ports.n; i++) {
+        if (w->ports.v[i] == port)
+            return;
+    }
+    vec_add(&w->ports, port);
 }
 
 static int do_work(struct sync *s, struct device_item *d, struct work *w)
@@ -260,6 +288,13 @@ static int do_work(struct sync *s, struct device_item *d, struct work *w)
         rc = sync_bodies(s, sync_type(&d->item), topo_id(s->topo, d->item.ref), 1, &body);
         if (!rc && !body)
             return gone(s, d);
+    }
+    if (!rc && body)
+        rc = read_policy(s, d, body);
+    for (uint32_t i = 0; i < d->n_ports && w->lists; i++) {
+        const struct port_item *p = sync_port(s, d->ports[i]);
+        if (p && p->lists)
+            add_port(w, d->ports[i]);
     }
     if (!rc && w->ports.n)
         rc = sync_read_ports(s, w->ports.v, w->ports.n);

@@ -253,7 +253,8 @@ static int know_zone(struct sync *s, const struct uuid *id)
         return 0;
     if (!sync_item(s, ref))
         vec_add(&s->zones, ref);
-    return sync_load_zone(s, sync_item_new(s, ref, ITEM_ZONE, sizeof(struct zone_item)));
+    struct zone_item *z = sync_item_new(s, ref, ITEM_ZONE, sizeof *z);
+    return z ? sync_load_zone(s, z) : 0;
 }
 
 static int list_zone(json_t *obj, void *aux)

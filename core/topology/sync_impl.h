@@ -9,6 +9,7 @@
  *   sync_build.c    bridges and routers: the published object, and what differs from the one before
  *   sync_seeds.c    seeded MACs and addresses of bridges
  *   sync_dhcp.c     DHCP subnets and hosts of bridges
+ *   sync_policy.h   chains, groups, mirrors, QoS, insertions: files of their own
  *   sync_host.c     hosts, tunnel zones, this host's bindings
  *   sync_claim.c    learned tables: who claims what
  *   sync_table.c    learned tables: reading other hosts' chunks
@@ -50,7 +51,8 @@
 typedef VEC(topo_ref) refs;
 typedef VEC(struct uuid) uuids;
 
-enum { ITEM_ZONE = TOPO_N_KINDS };
+/* Kinds of items beside those of objects in memory. */
+enum { ITEM_ZONE = TOPO_N_KINDS, ITEM_QOS, ITEM_LOGGING, ITEM_N_KINDS };
 
 enum {
     DUE_LOAD = 1,   /* read it whole */
@@ -62,13 +64,15 @@ enum {
 
 struct item {
     topo_ref ref;
-    uint8_t kind; /* enum topo_kind or ITEM_ZONE */
+    uint8_t kind; /* enum topo_kind or ITEM_* */
     uint8_t due;
     bool queued;
     bool loaded;  /* what is published follows the store */
     bool watched; /* its change node; a missing port's own node */
     bool needed;  /* somebody waits for it */
     bool listed;  /* in a list that is being made */
+    bool used;    /* found by the sweep */
+    uint8_t idle; /* sweeps that haven't */
     int64_t rev;  /* of its change node, as far as read */
 };
 
@@ -83,6 +87,8 @@ struct port_state {
 struct port_item {
     struct item item;
     topo_ref device; /* 0 while unknown */
+    topo_ref qos;    /* its own policy */
+    bool lists;      /* service insertions or trace requests, as its body does */
     struct port_state state;
 };
 
@@ -100,6 +106,8 @@ struct device_item {
     topo_ref *ports; /* sorted */
     uint32_t n_ports, room;
     bool flood;              /* DUE_BUILD: what a flood reaches has changed */
+    topo_ref qos;            /* policy of its ports that have none */
+    topo_ref trace;          /* chain made of its trace requests */
     VEC(struct seed) seeds;  /* sorted by id */
     struct dhcp_state *dhcp; /* null: never had a subnet */
     struct table *table;
@@ -213,6 +221,7 @@ struct sync {
     unsigned next_chunk; /* names of own chunks are never used twice */
     uint64_t addr_at;    /* no seed is rewritten before */
     uint64_t sweep_at;
+    uint64_t unload_at;
     struct sync_status st;
 };
 
@@ -221,7 +230,8 @@ bool sync_store_away(int rc); /* it doesn't answer, rather than refuses */
 
 /* sync_item.c */
 struct item *sync_item(struct sync *s, topo_ref ref); /* null: none */
-/* Made if there is none; 'size' of the whole structure that begins with it. */
+/* Made if there is none; 'size' of the whole structure that begins with it.  Null when the store
+ * uses the same id for something of another kind already: then it is nothing to us. */
 void *sync_item_new(struct sync *s, topo_ref ref, uint8_t kind, size_t size);
 void sync_due(struct sync *s, struct item *it, unsigned due);
 void sync_item_free(struct sync *s, struct item *it);
@@ -291,6 +301,16 @@ bool sync_body_mac(const json_t *body, const char *key, struct mac *mac);
 bool sync_body_ip(const json_t *body, const char *key, struct ip *ip);
 const char *sync_body_string(const json_t *body, const char *key); /* "" */
 topo_ref sync_body_ref(struct sync *s, const json_t *body, const char *key, enum topo_kind kind);
+size_t sync_body_count(const json_t *body, const char *key); /* of a list */
+/* The list in memory of 'obj' (which has room for it); unknown to the store or not. */
+struct topo_refs sync_body_list(struct sync *s, const json_t *body, const char *key,
+                                enum topo_kind kind, void *obj);
+void sync_copy_list(void *obj, struct topo_refs *to, const struct topo_refs *from);
+bool sync_same_lists(const struct topo_refs *a, const struct topo_refs *b, size_t n);
+/* The mirrors of the first 'n_hooks' places; 'size' is to be asked for with the object. */
+size_t sync_mirrors_size(const json_t *body, unsigned n_hooks);
+void sync_parse_mirrors(struct sync *s, const json_t *body, void *obj, struct topo_refs *mirrors,
+                        unsigned n_hooks);
 struct topo_port *sync_parse_port(struct sync *s, const struct uuid *id, const json_t *body);
 bool sync_parse_route(struct sync *s, const struct uuid *id, const json_t *body,
                       struct topo_route *out);
@@ -302,6 +322,8 @@ uint64_t sync_parse_hex(const char *s); /* 0 when it isn't */
 int sync_load_port(struct sync *s, struct port_item *p);
 /* Reads the ports again, with what they refer to, and publishes those that differ. */
 int sync_read_ports(struct sync *s, const topo_ref *ports, size_t n);
+/* Publishes it again with what hosts and policies say now. */
+void sync_refresh_port(struct sync *s, topo_ref ref);
 void sync_port_gone(struct sync *s, struct port_item *p);
 /* The host has come or gone, or come back: every port bound there. */
 int sync_ports_of_host(struct sync *s, const struct host_item *h, bool reread);

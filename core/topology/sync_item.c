@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "topology/sync_impl.h"
+#include "topology/sync_policy.h"
 
 enum { MISSING_MAX = 1024 /* placeholders that are watched; the longest forgotten first */ };
 
@@ -21,6 +21,8 @@ void *sync_item_new(struct sync *s, topo_ref ref, uint8_t kind, size_t size)
         memset(s->items + s->n_items, 0, (n - s->n_items) * sizeof(struct item *));
         s->n_items = n;
     }
+    if (s->items[ref] && s->items[ref]->kind != kind)
+        return NULL;
     if (!s->items[ref]) {
         struct item *it = mem_zalloc(size);
         *it = (struct item){.ref = ref, .kind = kind, .rev = -1};
@@ -38,6 +40,10 @@ void sync_item_free(struct sync *s, struct item *it)
         free(((struct device_item *)it)->seeds.v);
     } else if (it->kind == ITEM_ZONE) {
         free(((struct zone_item *)it)->members);
+    } else if (it->kind == TOPO_CHAIN) {
+        sync_chain_free((struct chain_item *)it);
+    } else if (it->kind == TOPO_IP_GROUP) {
+        sync_group_free(s, (struct group_item *)it);
     }
     s->items[it->ref] = NULL;
     free(it);
@@ -96,6 +102,8 @@ enum schema_type_id sync_type(const struct item *it)
         [TOPO_ROUTE] = ST_ROUTE,
         [TOPO_RULE] = ST_RULE,
         [ITEM_ZONE] = ST_TUNNEL_ZONE,
+        [ITEM_QOS] = ST_QOS_POLICY,
+        [ITEM_LOGGING] = ST_LOGGING_RESOURCE,
     };
 
     return types[it->kind];
@@ -171,6 +179,12 @@ static size_t object_size(uint8_t kind)
         return sizeof(struct topo_router);
     case TOPO_HOST:
         return sizeof(struct topo_host);
+    case TOPO_CHAIN:
+        return sizeof(struct topo_chain);
+    case TOPO_IP_GROUP:
+        return sizeof(struct topo_ip_group);
+    case TOPO_MIRROR:
+        return sizeof(struct topo_mirror);
     default:
         return sizeof(struct topo_obj);
     }

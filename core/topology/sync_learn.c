@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "topology/sync_impl.h"
+#include "topology/sync_policy.h"
 
 /* What a worker has said lately, by hash: so that every packet of a busy station costs a look here,
  * and a word to the topology thread only now and then. */
@@ -189,6 +189,10 @@ static size_t item_size(enum topo_kind kind)
         return sizeof(struct device_item);
     case TOPO_HOST:
         return sizeof(struct host_item);
+    case TOPO_CHAIN:
+        return sizeof(struct chain_item);
+    case TOPO_IP_GROUP:
+        return sizeof(struct group_item);
     default:
         return sizeof(struct item);
     }
@@ -205,11 +209,12 @@ static void take_need(struct sync *s, topo_ref ref)
     if (kind == TOPO_NONE || kind == TOPO_ROUTE || kind == TOPO_RULE)
         return;
     struct item *it = sync_item_new(s, ref, (uint8_t)kind, item_size(kind));
-    if (!it->needed) {
+    if (it && !it->needed) {
         it->needed = true;
         s->st.n_needs++;
     }
-    sync_due(s, it, DUE_LOAD);
+    if (it)
+        sync_due(s, it, DUE_LOAD);
 }
 
 /* Somebody claims a seeded address with another MAC: the seed follows, for all agents, and not more

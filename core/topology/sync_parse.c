@@ -57,6 +57,82 @@ uint64_t sync_parse_hex(const char *text)
     return *end ? 0 : n;
 }
 
+size_t sync_body_count(const json_t *body, const char *key)
+{
+    return MIN(json_array_size(json_object_get(body, key)), (size_t)UINT16_MAX);
+}
+
+struct topo_refs sync_body_list(struct sync *s, const json_t *body, const char *key,
+                                enum topo_kind kind, void *obj)
+{
+    const json_t *list = json_object_get(body, key);
+    size_t n = sync_body_count(body, key);
+    struct topo_refs out = {.v = topo_extra(obj, n * sizeof(topo_ref))};
+    struct uuid id;
+
+    for (size_t i = 0; i < n; i++) {
+        const char *text = json_string_value(json_array_get(list, i));
+        if (text && !uuid_parse(text, &id))
+            out.v[out.n++] = topo_intern(s->topo, kind, &id);
+    }
+    return out;
+}
+
+void sync_copy_list(void *obj, struct topo_refs *to, const struct topo_refs *from)
+{
+    to->n = from->n;
+    to->v = topo_extra(obj, from->n * sizeof *from->v);
+    if (from->n)
+        memcpy(to->v, from->v, from->n * sizeof *from->v);
+}
+
+bool sync_same_lists(const struct topo_refs *a, const struct topo_refs *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (a[i].n != b[i].n || (a[i].n && memcmp(a[i].v, b[i].v, a[i].n * sizeof *a[i].v)))
+            return false;
+    }
+    return true;
+}
+
+static const char *const mirror_lists[TOPO_PORT_HOOKS] = {
+    [TOPO_HOOK_IN] = "inboundMirrorIds",
+    [TOPO_HOOK_OUT] = "outboundMirrorIds",
+    [TOPO_HOOK_POST_IN_FILTER] = "postInFilterMirrorIds",
+    [TOPO_HOOK_PRE_OUT_FILTER] = "preOutFilterMirrorIds",
+};
+
+size_t sync_mirrors_size(const json_t *body, unsigned n_hooks)
+{
+    size_t size = 0;
+
+    for (unsigned i = 0; i < n_hooks; i++)
+        size += sync_body_count(body, mirror_lists[i]) * sizeof(topo_ref) + 16;
+    return size;
+}
+
+void sync_parse_mirrors(struct sync *s, const json_t *body, void *obj, struct topo_refs *mirrors,
+                        unsigned n_hooks)
+{
+    for (unsigned i = 0; i < n_hooks; i++)
+        mirrors[i] = sync_body_list(s, body, mirror_lists[i], TOPO_MIRROR, obj);
+}
+
+static int compare_refs(const void *pa, const void *pb)
+{
+    const topo_ref *a = pa, *b = pb;
+
+    return (*a > *b) - (*a < *b);
+}
+
+static void parse_policy(struct sync *s, struct topo_port *p, const json_t *body)
+{
+    p->groups = sync_body_list(s, body, "portGroupIds", TOPO_PORT_GROUP, p);
+    if (p->groups.n)
+        qsort(p->groups.v, p->groups.n, sizeof *p->groups.v, compare_refs);
+    sync_parse_mirrors(s, body, p, p->mirrors, TOPO_PORT_HOOKS);
+}
+
 static void parse_binding(struct sync *s, struct topo_port *p, const json_t *body)
 {
     const char *ifname = sync_body_string(body, "interfaceName");
@@ -86,7 +162,9 @@ struct topo_port *sync_parse_port(struct sync *s, const struct uuid *id, const j
     size_t n = MIN(json_array_size(addrs), (size_t)UINT16_MAX);
     const json_t *allowed = json_object_get(body, "allowedAddresses");
     size_t n_allowed = MIN(json_array_size(allowed), (size_t)UINT16_MAX);
-    size_t extra = n * sizeof(struct cidr) + n_allowed * sizeof(struct topo_allowed) + 32;
+    size_t extra = n * sizeof(struct cidr) + n_allowed * sizeof(struct topo_allowed) +
+                   sync_mirrors_size(body, TOPO_PORT_HOOKS) +
+                   sync_body_count(body, "portGroupIds") * sizeof(topo_ref) + 48;
     struct topo_port *p =
         topo_object(TOPO_PORT, sizeof *p, extra, id, sync_body_string(body, "name"));
 
@@ -115,6 +193,7 @@ struct topo_port *sync_parse_port(struct sync *s, const struct uuid *id, const j
         if (text && !cidr_parse(text, &p->addrs[p->n_addrs]))
             p->n_addrs++;
     }
+    parse_policy(s, p, body);
     return p;
 }
 

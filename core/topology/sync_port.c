@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "topology/sync_impl.h"
+#include "topology/sync_policy.h"
 
 /* A port as just read. */
 struct draft {
@@ -41,11 +41,11 @@ static struct port_item *port_item(struct sync *s, topo_ref ref)
     return sync_item_new(s, ref, TOPO_PORT, sizeof(struct port_item));
 }
 
-static void list(struct sync *s, refs *to, topo_ref ref)
+static void list(struct sync *s, refs *to, topo_ref ref, uint8_t kind, size_t size)
 {
-    struct item *it = sync_item(s, ref);
+    struct item *it = sync_item_new(s, ref, kind, size);
 
-    if (!it->loaded && !it->listed) {
+    if (it && !it->loaded && !it->listed) {
         it->listed = true;
         vec_add(to, ref);
     }
@@ -67,14 +67,10 @@ static void wants(struct sync *s, const drafts *ds, size_t from, refs *peers, re
         const json_t *body = ds->v[i].body;
         topo_ref host = sync_body_ref(s, body, "hostId", TOPO_HOST);
         topo_ref peer = host ? 0 : sync_body_ref(s, body, "peerId", TOPO_PORT);
-        if (host) {
-            sync_item_new(s, host, TOPO_HOST, sizeof(struct host_item));
-            list(s, hosts, host);
-        }
-        if (peer && peers && sync_body_uuid(body, "bridgeId", &id)) {
-            port_item(s, peer);
-            list(s, peers, peer);
-        }
+        if (host)
+            list(s, hosts, host, TOPO_HOST, sizeof(struct host_item));
+        if (peer && peers && sync_body_uuid(body, "bridgeId", &id))
+            list(s, peers, peer, TOPO_PORT, sizeof(struct port_item));
     }
 }
 
@@ -103,13 +99,22 @@ static bool same_allowed(const struct topo_allowed *a, const struct topo_allowed
     return true;
 }
 
+static bool same_policy(const struct topo_port *a, const struct topo_port *b)
+{
+    return sync_same_lists(&a->groups, &b->groups, 1) &&
+           sync_same_lists(a->mirrors, b->mirrors, TOPO_PORT_HOOKS) && a->trace == b->trace &&
+           a->insert_in == b->insert_in && a->insert_out == b->insert_out &&
+           a->service == b->service && a->mark == b->mark && a->dscp == b->dscp &&
+           a->max_kbps == b->max_kbps && a->max_burst_kb == b->max_burst_kb;
+}
+
 static bool same_port(const struct topo_port *a, const struct topo_port *b)
 {
     return same_reach(a, b) && a->device == b->device && !strcmp(a->ifname, b->ifname) &&
-           a->infilter == b->infilter && mac_equal(&a->mac, &b->mac) && a->n_addrs == b->n_addrs &&
-           sync_same_cidrs(a->addrs, b->addrs, a->n_addrs) && a->secure == b->secure &&
-           a->n_allowed == b->n_allowed && same_allowed(a->allowed, b->allowed, a->n_allowed) &&
-           !strcmp(a->obj.name, b->obj.name);
+           a->infilter == b->infilter && same_policy(a, b) && mac_equal(&a->mac, &b->mac) &&
+           a->n_addrs == b->n_addrs && sync_same_cidrs(a->addrs, b->addrs, a->n_addrs) &&
+           a->secure == b->secure && a->n_allowed == b->n_allowed &&
+           same_allowed(a->allowed, b->allowed, a->n_allowed) && !strcmp(a->obj.name, b->obj.name);
 }
 
 static void rebuild_around(struct sync *s, const struct topo_port *p, bool flood)
@@ -128,6 +133,7 @@ static void publish(struct sync *s, struct port_item *p, struct topo_port *port)
     bool was = old && !old->obj.missing;
 
     apply_state(s, p, port);
+    sync_apply_qos(s, p, port);
     if (was && same_port(old, port)) {
         topo_discard(&port->obj);
         return;
@@ -143,10 +149,25 @@ static void publish(struct sync *s, struct port_item *p, struct topo_port *port)
     rebuild_around(s, port, flood);
 }
 
+/* What the body refers to and a port has in it: its policy, its generated chains. */
+static int read_policy(struct sync *s, struct port_item *p, struct topo_port *port,
+                       const json_t *body)
+{
+    int rc = sync_know_qos(s, body, &p->qos);
+
+    p->lists = sync_body_count(body, "insertionIds") || sync_body_count(body, "srvInsertionIds") ||
+               sync_body_count(body, "traceRequestIds");
+    if (!rc)
+        rc = sync_make_traces(s, &port->obj.id, port->obj.name, body, &port->trace);
+    return rc ? rc : sync_make_insertions(s, port, body);
+}
+
 static int set_port(struct sync *s, const struct draft *d)
 {
     struct port_item *p = port_item(s, d->ref);
 
+    if (!p)
+        return 0;
     p->state = d->state;
     if (!d->body) {
         sync_port_gone(s, p);
@@ -161,6 +182,11 @@ static int set_port(struct sync *s, const struct draft *d)
     struct topo_port *port = sync_parse_port(s, topo_id(s->topo, d->ref), d->body);
     struct device_item *dev = sync_device(s, port->device);
     p->device = port->device;
+    int rc = read_policy(s, p, port, d->body);
+    if (rc) {
+        topo_discard(&port->obj);
+        return rc;
+    }
     if (dev)
         sync_device_add(s, dev, d->ref);
     publish(s, p, port);
@@ -222,7 +248,7 @@ int sync_load_port(struct sync *s, struct port_item *p)
             device = sync_body_ref(s, body, "routerId", TOPO_ROUTER);
         json_decref(body);
         if (device)
-            sync_item_new(s, device, (uint8_t)kind, sizeof(struct device_item));
+            sync_item_new(s, device, (uint8_t)kind, sizeof(struct device_item)); /* or not */
     }
     struct device_item *d = sync_device(s, device);
     if (d && !d->item.loaded)
@@ -238,8 +264,12 @@ int sync_load_port(struct sync *s, struct port_item *p)
 static struct topo_port *copy_of(const struct topo_port *p)
 {
     size_t size = p->n_addrs * sizeof *p->addrs, allowed = p->n_allowed * sizeof *p->allowed;
+    size_t lists = p->groups.n * sizeof(topo_ref) + 16;
+
+    for (unsigned i = 0; i < TOPO_PORT_HOOKS; i++)
+        lists += p->mirrors[i].n * sizeof(topo_ref) + 16;
     struct topo_port *c =
-        topo_object(TOPO_PORT, sizeof *c, size + allowed + 32, &p->obj.id, p->obj.name);
+        topo_object(TOPO_PORT, sizeof *c, size + allowed + lists + 32, &p->obj.id, p->obj.name);
     struct topo_obj obj = c->obj;
 
     *c = *p;
@@ -250,7 +280,18 @@ static struct topo_port *copy_of(const struct topo_port *p)
     c->allowed = topo_extra(c, allowed);
     if (allowed)
         memcpy(c->allowed, p->allowed, allowed);
+    sync_copy_list(c, &c->groups, &p->groups);
+    for (unsigned i = 0; i < TOPO_PORT_HOOKS; i++)
+        sync_copy_list(c, &c->mirrors[i], &p->mirrors[i]);
     return c;
+}
+
+void sync_refresh_port(struct sync *s, topo_ref ref)
+{
+    const struct topo_port *port = topo_port(s->topo, ref);
+
+    if (sync_port(s, ref) && port && !port->obj.missing)
+        publish(s, sync_port(s, ref), copy_of(port));
 }
 
 int sync_ports_of_host(struct sync *s, const struct host_item *h, bool reread)
@@ -266,7 +307,7 @@ int sync_ports_of_host(struct sync *s, const struct host_item *h, bool reread)
     if (reread && ports.n)
         rc = sync_read_ports(s, ports.v, ports.n);
     for (size_t i = 0; i < ports.n && !reread; i++)
-        publish(s, sync_port(s, ports.v[i]), copy_of(topo_port(s->topo, ports.v[i])));
+        sync_refresh_port(s, ports.v[i]);
     free(ports.v);
     return rc;
 }

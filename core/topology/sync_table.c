@@ -172,7 +172,7 @@ static int know_hosts(struct sync *s, const names *chunks)
             continue;
         struct item *it = sync_item_new(s, topo_intern(s->topo, TOPO_HOST, &id), TOPO_HOST,
                                         sizeof(struct host_item));
-        if (!it->loaded && !it->listed) {
+        if (it && !it->loaded && !it->listed) {
             it->listed = true;
             vec_add(&hosts, it->ref);
         }

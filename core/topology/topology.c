@@ -228,8 +228,11 @@ topo_ref topo_intern(struct topo *t, enum topo_kind kind, const struct uuid *id)
     if (t->used + 1 == t->slots->n)
         grow(t);
     uint32_t *place = index_place(t->slots, id, &ref);
-    if (ref)
+    if (ref) {
+        if (!t->slots->names[ref].kind) /* met first by somebody who didn't know */
+            __atomic_store_n(&t->slots->names[ref].kind, (uint8_t)kind, __ATOMIC_RELAXED);
         return ref;
+    }
     ref = ++t->used;
     t->slots->names[ref] = (struct topo_name){*id, (uint8_t)kind};
     __atomic_store_n(place, ref, __ATOMIC_RELEASE);

@@ -1,0 +1,85 @@
+/* Inside the loader: policy objects.
+ *
+ *   sync_rule.c     rules and conditions: JSON to values
+ *   sync_chain.c    chains, with their loggers
+ *   sync_group.c    groups of addresses
+ *   sync_mirror.c   mirrors
+ *   sync_qos.c      QoS policies, and what of them reaches a port
+ *   sync_insert.c   chains the loader makes itself: service insertions, trace requests
+ *   sync_sweep.c    what nothing uses any more is unloaded
+ *
+ * Each is watched by its own change node, as a device is, and only while something here uses it. */
+#ifndef MN_TOPOLOGY_SYNC_POLICY_H
+#define MN_TOPOLOGY_SYNC_POLICY_H
+
+#include "topology/policy.h"
+#include "topology/sync_impl.h"
+
+/* sync_rule.c: arrays come from the arena */
+void sync_parse_cond(struct sync *s, const json_t *body, struct arena *arena, struct topo_cond *c);
+/* Null body: can't be understood. */
+void sync_parse_rule(struct sync *s, const struct uuid *id, const json_t *body, struct arena *arena,
+                     struct topo_rule *out);
+
+/* sync_chain.c */
+struct chain_logger {
+    struct uuid id;
+    topo_ref resource;
+    uint8_t events;
+};
+
+struct chain_item {
+    struct item item;
+    struct objects_order *order;
+    VEC(struct chain_logger) loggers;
+};
+
+struct logging_item {
+    struct item item;
+    bool enabled;
+};
+
+int sync_work_chain(struct sync *s, struct chain_item *c, unsigned due);
+int sync_work_logging(struct sync *s, struct logging_item *l, unsigned due);
+void sync_chain_free(struct chain_item *c);
+
+/* sync_group.c */
+struct group_member {
+    struct uuid id; /* of the object */
+    struct ip ip;
+};
+
+struct group_item {
+    struct item item;
+    VEC(struct group_member) members; /* sorted by id */
+    struct topo_ip_set *set;          /* the published object owns it */
+};
+
+void sync_group_free(struct sync *s, struct group_item *g);
+int sync_work_group(struct sync *s, struct group_item *g, unsigned due);
+
+/* sync_mirror.c */
+int sync_load_mirror(struct sync *s, struct item *it);
+
+/* sync_qos.c */
+struct qos_item {
+    struct item item;
+    bool mark;
+    uint8_t dscp;
+    uint32_t max_kbps, max_burst_kb;
+};
+
+int sync_work_qos(struct sync *s, struct qos_item *q, unsigned due);
+/* The policy that 'body' (of a port or bridge) names, loaded; *out 0 when it names none. */
+int sync_know_qos(struct sync *s, const json_t *body, topo_ref *out);
+void sync_apply_qos(struct sync *s, const struct port_item *p, struct topo_port *port);
+
+/* sync_insert.c: a port's chains from what its body lists */
+int sync_make_insertions(struct sync *s, struct topo_port *port, const json_t *body);
+int sync_make_traces(struct sync *s, const struct uuid *of, const char *name, const json_t *body,
+                     topo_ref *chain); /* 0: no request is enabled */
+
+/* sync_sweep.c */
+void sync_sweep(struct sync *s);
+
+#endif
