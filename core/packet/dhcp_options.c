@@ -514,7 +514,8 @@ static bool format_names(struct strbuf *sb, const uint8_t *p, size_t n)
     while (n) {
         const char *before = comma(sb);
         for (; n && *p; n -= 1u + *p, p += 1u + *p) {
-            if (*p > 63 || *p >= n || !printable(p + 1, *p))
+            if (*p > 63 || *p >= n || !printable(p + 1, *p) || memchr(p + 1, ' ', *p) ||
+                memchr(p + 1, ',', *p) || memchr(p + 1, '.', *p))
                 return false;
             sb_add(sb, before);
             sb_add_bytes(sb, p + 1, *p);
@@ -540,7 +541,7 @@ static bool format_value(struct strbuf *sb, enum kind kind, const uint8_t *p, si
     switch (kind) {
     case K_STRING:
         sb_add_bytes(sb, p, n);
-        return n && printable(p, n) && strncmp((const char *)p, "0x", MIN(n, 2u));
+        return n && printable(p, n);
     case K_FLAG:
         return !n;
     case K_BOOL:
@@ -580,7 +581,8 @@ char *dhcp_option_format(uint8_t code, const uint8_t *data, size_t n, char *buf,
     struct strbuf sb = {0};
     enum kind kind = options[code].name ? options[code].kind : K_STRING;
 
-    if (!format_value(&sb, kind, data, n)) {
+    /* "0x" means bytes, so it can't begin anything else */
+    if (!format_value(&sb, kind, data, n) || !strncmp(sb_str(&sb), "0x", 2)) {
         sb_free(&sb);
         sb = (struct strbuf){0};
         sb_add(&sb, "0x");
