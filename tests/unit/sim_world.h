@@ -20,6 +20,7 @@
 #include "packet/packet.h"
 #include "sim/sim.h"
 #include "sim_rules.h"
+#include "topology/dhcp.h"
 #include "topology/lpm.h"
 #include "topology/tables.h"
 #include "values.h"
@@ -31,6 +32,9 @@ struct prt {
     const char *host; /* null: not bound */
     bool down, inactive;
     uint16_t vlan;
+    bool secure;
+    struct topo_allowed allowed[4];
+    unsigned n_allowed;
     struct mac mac;
     struct cidr addrs[4];
     unsigned n_addrs;
@@ -54,6 +58,9 @@ struct dev {
     unsigned n_routes;
     struct topo_seed seeds[8];
     unsigned n_seeds;
+    struct topo_dhcp_subnet subnets[4];
+    unsigned n_subnets;
+    struct topo_dhcp_hosts *hosts;
     struct topo_mac_table *macs;
     struct topo_neigh_table *neighs;
     topo_ref infilter, outfilter, trace, local_redirect, forward;
@@ -202,6 +209,32 @@ static inline struct prt *rport(struct dev *d, const char *name, const char *cid
     return p;
 }
 
+/* DHCP of either family; to be filled in further before publish(). */
+static inline struct topo_dhcp_subnet *subnet(struct dev *d, const char *id, const char *cidr)
+{
+    struct topo_dhcp_subnet *n = &d->subnets[d->n_subnets++];
+
+    *n = (struct topo_dhcp_subnet){.id = uuid_of(id), .net = CIDR(cidr), .enabled = true};
+    n->server = ip_is4(&n->net.addr) ? IP("0.0.0.0") : ip_none;
+    if (!d->hosts)
+        d->hosts = topo_dhcp_hosts_new();
+    return n;
+}
+
+static inline void dhcp_host(struct dev *d, const struct topo_dhcp_subnet *n, const void *key,
+                             size_t key_size, const char *ip)
+{
+    struct topo_dhcp_host h = {.id = uuid_of(ip),
+                               .subnet = n->id,
+                               .ip = IP(ip),
+                               .name = "",
+                               .key = key,
+                               .key_size = (uint8_t)key_size,
+                               .ip6 = !ip_is4(&n->net.addr)};
+
+    topo_dhcp_add(d->hosts, topo_dhcp_host_new(&h));
+}
+
 static inline int by_link(const void *pa, const void *pb)
 {
     const struct topo_link *a = pa, *b = pb;
@@ -228,8 +261,9 @@ static inline struct topo_refs refs_of(void *obj, topo_ref ref)
 static inline void publish_port(struct world *w, const struct prt *p)
 {
     struct uuid id = uuid_of(p->name);
-    struct topo_port *o =
-        topo_object(TOPO_PORT, sizeof *o, p->n_addrs * sizeof *p->addrs + 200, &id, p->name);
+    struct topo_port *o = topo_object(
+        TOPO_PORT, sizeof *o,
+        p->n_addrs * sizeof *p->addrs + p->n_allowed * sizeof *p->allowed + 232, &id, p->name);
     struct uuid host = uuid_of(p->host ? p->host : "");
 
     o->device = p->dev->ref;
@@ -239,6 +273,11 @@ static inline void publish_port(struct world *w, const struct prt *p)
     o->peer = p->peer ? p->peer->ref : 0;
     o->host = p->host ? topo_intern(w->topo, TOPO_HOST, &host) : 0;
     o->vlan = p->vlan;
+    o->secure = p->secure;
+    o->n_allowed = (uint16_t)p->n_allowed;
+    o->allowed = topo_extra(o, p->n_allowed * sizeof *p->allowed);
+    if (p->n_allowed)
+        memcpy(o->allowed, p->allowed, p->n_allowed * sizeof *p->allowed);
     o->infilter = p->infilter;
     o->outfilter = p->outfilter;
     o->trace = p->trace;
@@ -281,6 +320,11 @@ static inline void publish_bridge(struct world *w, const struct dev *d)
                     n * (sizeof(topo_ref) + sizeof(struct topo_link)) +
                         addrs * sizeof(struct cidr) + d->n_seeds * sizeof *d->seeds + (n + 8) * 16,
                     &id, d->name);
+    struct topo_bridge *o = topo_object(
+        TOPO_BRIDGE, sizeof *o,
+        n * (sizeof(topo_ref) + sizeof(struct topo_link)) + addrs * sizeof(struct cidr) +
+            d->n_seeds * sizeof *d->seeds + d->n_subnets * sizeof *d->subnets + (n + 5) * 16,
+        &id, d->name);
     o->admin_up = !d->down;
     o->infilter = d->infilter;
     o->outfilter = d->outfilter;
@@ -322,6 +366,11 @@ static inline void publish_bridge(struct world *w, const struct dev *d)
         memcpy(o->seeds, d->seeds, d->n_seeds * sizeof *d->seeds);
         qsort(o->seeds, o->n_seeds, sizeof *o->seeds, by_seed);
     }
+    o->dhcp_hosts = d->hosts;
+    o->n_subnets = d->n_subnets;
+    o->subnets = topo_extra(o, d->n_subnets * sizeof *d->subnets);
+    if (d->n_subnets)
+        memcpy(o->subnets, d->subnets, d->n_subnets * sizeof *d->subnets);
     topo_publish(w->topo, &o->obj);
 }
 
