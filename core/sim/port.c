@@ -98,7 +98,7 @@ static void ingress(struct run *r, const struct topo_port *p, bool anyway)
     mirror(r, &p->mirrors[TOPO_HOOK_IN]);
     if (!anyway && !port_up(r, p))
         return;
-    if (unlikely(p->secure) && topo_port_exterior(p) && !port_security(r, p))
+    if (unlikely(p->secure) && p->obj.self == r->in->port && !port_security(r, p))
         return;
     if (filter_in(r, p))
         enter(r, p);

@@ -263,7 +263,7 @@ static inline void publish_port(struct world *w, const struct prt *p)
     struct uuid id = uuid_of(p->name);
     struct topo_port *o = topo_object(
         TOPO_PORT, sizeof *o,
-        p->n_addrs * sizeof *p->addrs + p->n_allowed * sizeof *p->allowed + 232, &id, p->name);
+        p->n_addrs * sizeof *p->addrs + p->n_allowed * sizeof *p->allowed + 216, &id, p->name);
     struct uuid host = uuid_of(p->host ? p->host : "");
 
     o->device = p->dev->ref;
@@ -315,15 +315,10 @@ static inline void publish_bridge(struct world *w, const struct dev *d)
 
     for (unsigned i = 0; i < n; i++)
         addrs += d->ports[i]->peer ? d->ports[i]->peer->n_addrs : 0;
-    struct topo_bridge *o =
-        topo_object(TOPO_BRIDGE, sizeof *o,
-                    n * (sizeof(topo_ref) + sizeof(struct topo_link)) +
-                        addrs * sizeof(struct cidr) + d->n_seeds * sizeof *d->seeds + (n + 8) * 16,
-                    &id, d->name);
     struct topo_bridge *o = topo_object(
         TOPO_BRIDGE, sizeof *o,
         n * (sizeof(topo_ref) + sizeof(struct topo_link)) + addrs * sizeof(struct cidr) +
-            d->n_seeds * sizeof *d->seeds + d->n_subnets * sizeof *d->subnets + (n + 5) * 16,
+            d->n_seeds * sizeof *d->seeds + d->n_subnets * sizeof *d->subnets + (n + 9) * 16,
         &id, d->name);
     o->admin_up = !d->down;
     o->infilter = d->infilter;
