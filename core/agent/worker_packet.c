@@ -14,7 +14,7 @@ void worker_need(struct worker *w, const struct sim_result *r)
 
 static void collect_tags(struct worker *w, const struct sim_result *r, struct judgement *j)
 {
-    size_t n = r->n_tags + j->t.n_tags;
+    size_t n = r->n_tags + j->t.n_tags + r->n_states;
 
     j->dsts = r->dsts;
     j->n_dsts = r->n_dsts;
@@ -23,6 +23,12 @@ static void collect_tags(struct worker *w, const struct sim_result *r, struct ju
     j->n_tags = r->n_tags;
     for (uint32_t i = 0; i < j->t.n_tags; i++)
         j->tags[j->n_tags++] = j->t.tags[i];
+    /* A tracked connection is looked up by its other direction only, but this one must not go on
+     * when its record has gone: answers would fall. */
+    for (uint32_t i = 0; i < r->n_states; i++)
+        if (r->states[i].kind == STATE_CONN)
+            j->tags[j->n_tags++] =
+                tag_state(STATE_CONN, STATE_FORTH, r->states[i].device, &r->states[i].fwd);
 }
 
 static void judge_drop(const struct sim_result *r, struct judgement *j)

@@ -72,10 +72,11 @@ int worker_simulate(struct worker *w, const struct sim_input *in, struct sim_res
     return rc;
 }
 
-/* Each packet of a connection that can't be a flow is simulated: only the first one decides. */
+/* Packets of a known connection come up too (no flow can be made of them, or theirs has gone): it
+ * was decided about before. */
 void worker_log(struct worker *w, const struct sim_result *r, uint64_t before)
 {
-    if (!w->host->log || (r->no_flow && r->n_states && w->counters.records_made == before))
+    if (!w->host->log || (r->n_states && w->counters.records_made == before))
         return;
     for (uint32_t i = 0; i < r->n_logs; i++)
         w->host->log(w->host, w->opts.queue, &r->logs[i], w->now);
