@@ -154,7 +154,10 @@ static void on_bound(void *aux, const struct sync_binding *list, size_t n)
 
 static void on_connection(void *aux, bool connected)
 {
-    (void)aux;
+    struct agent *a = aux;
+
+    if (a->leases)
+        ports_connection(a->leases, a->topology_ns, connected);
     log_info("agent", connected ? "store connected" : "store lost; going on with what is known");
 }
 
@@ -206,6 +209,7 @@ static int open_workers(struct agent *a)
                                    .state = a->state,
                                    .tell_others = a->n_workers > 1 ? agent_tell_others : NULL,
                                    .need = host_need,
+                                   .lease = agent_lease,
                                    .log = host_log,
                                    .learn = host_learn};
     a->workers = NEW_ARRAY(a->n_workers, struct worker *);
@@ -260,6 +264,8 @@ int agent_open(const struct agent_options *opts, struct agent **out, struct erro
     if (!rc)
         rc = agent_open_state(a);
     if (!rc)
+        agent_open_leases(a);
+    if (!rc)
         a->rulelog = rulelog_new(&opts->rulelog, a->topo, a->n_workers);
     if (!rc)
         rc = open_workers(a);
@@ -288,6 +294,7 @@ void agent_close(struct agent *a, bool keep)
         sync_learner_free(a->learners[i]);
         worker_free(a->workers[i]);
     }
+    ports_close(a->leases);
     bindings_free(a->bindings, keep);
     sync_close(a->sync);
     portmap_free(a->ports);
@@ -438,7 +445,8 @@ uint64_t agent_now(const struct agent *a)
 uint64_t agent_run_topology(struct agent *a, uint64_t now)
 {
     run_calls(&a->topology, a);
-    uint64_t next = sync_run(a->sync, now);
+    a->topology_ns = now;
+    uint64_t next = MIN(sync_run(a->sync, now), agent_run_leases(a, now));
     if (now - a->status_ns >= NSEC_PER_SEC || !a->status_ns) {
         struct sync_status s;
         sync_status(a->sync, &s);

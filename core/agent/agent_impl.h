@@ -5,6 +5,7 @@
 #include "agent/agent.h"
 #include "agent/binding.h"
 #include "agent/ifaces.h"
+#include "state/ports.h"
 
 struct agent {
     struct agent_options opts;
@@ -13,6 +14,7 @@ struct agent {
     topo_ref local_host;
     struct state *state; /* connections */
     struct rulelog *rulelog;
+    struct ports *leases;  /* topology's */
     struct portmap *ports; /* RCU: written by control, read by workers */
     struct worker_host host;
     unsigned n_workers;
@@ -37,6 +39,7 @@ struct agent {
     uint64_t ahead_ns;    /* atomic, control writes: agent's clock minus the datapath's */
     int host_changed;     /* atomic: this host's entry in the topology */
     uint64_t status_ns;   /* topology's */
+    uint64_t topology_ns; /* topology's: time of its turn */
     pthread_mutex_t lock; /* guards status */
     struct sync_status status;
 };
@@ -51,6 +54,10 @@ void agent_announce(struct agent *a, const struct tag_change *changes, size_t n)
 
 /* connections.c */
 int agent_open_state(struct agent *a);
+void agent_open_leases(struct agent *a);
+/* Leases ports for workers that need some: a turn of the topology thread. */
+uint64_t agent_run_leases(struct agent *a, uint64_t now);
+void agent_lease(struct worker_host *h, const struct sim_need *need);
 /* To all workers but one. */
 void agent_tell_others(struct worker_host *h, unsigned queue, const struct tag_change *changes,
                        size_t n);

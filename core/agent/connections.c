@@ -1,4 +1,6 @@
 /* The life of connections beside what workers do: records end, and whoever stands on them hears. */
+#include <time.h>
+
 #include "agent/agent_impl.h"
 
 #include "base/clock.h"
@@ -53,16 +55,68 @@ static void given_up(const struct state_rec *r, void *aux)
     agent_announce(aux, news, n);
 }
 
+static void lost(void *aux, const struct state_rec *r)
+{
+    given_up(r, aux);
+}
+
 int agent_open_state(struct agent *a)
 {
     struct state_limits limits = a->opts.state;
 
     limits.gone = given_up;
     limits.aux = a;
-    int rc = state_new(&limits, &a->state);
-    if (!rc)
-        state_ports_all(a->state, true);
-    return rc;
+    return state_new(&limits, &a->state);
+}
+
+/* Ports: what workers need is leased in the topology thread, which may wait for the store. */
+
+static void announce_ports(void *aux, topo_ref device, const struct ip *ip, uint16_t port,
+                           uint16_t port_to)
+{
+    (void)port;
+    (void)port_to;
+    agent_announce(aux, &(struct tag_change){.tag = tag_ports(device, ip)}, 1);
+}
+
+static void wake_topology(void *aux)
+{
+    inbox_wake(&((struct agent *)aux)->topology);
+}
+
+void agent_lease(struct worker_host *h, const struct sim_need *need)
+{
+    struct agent *a = caa_container_of(h, struct agent, host);
+
+    ports_need(a->leases, need->ref, &need->ip, need->tp_port, need->tp_to);
+}
+
+void agent_open_leases(struct agent *a)
+{
+    struct ports_options o = {.host = a->opts.host};
+    struct ports_callbacks cb = {.aux = a,
+                                 .granted = announce_ports,
+                                 .exhausted = announce_ports,
+                                 .lost = lost,
+                                 .wake = wake_topology};
+
+    a->leases = ports_open(a->opts.store, a->state, a->topo, &o, &cb);
+}
+
+/* The wall's clock, as far ahead as the agent's is. */
+static uint64_t wall_ms(uint64_t now)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_REALTIME, &ts);
+    int64_t ahead = (int64_t)(now - clock_ns());
+    return (uint64_t)((int64_t)ts.tv_sec * 1000 + ts.tv_nsec / (int64_t)NSEC_PER_MSEC +
+                      ahead / (int64_t)NSEC_PER_MSEC);
+}
+
+uint64_t agent_run_leases(struct agent *a, uint64_t now)
+{
+    return ports_run(a->leases, now, wall_ms(now));
 }
 
 /* All records in some ten seconds, a few at a time: a million of them cost nobody a pause. */

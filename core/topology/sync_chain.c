@@ -224,7 +224,8 @@ static void publish(struct sync *s, struct chain_item *c, const struct topo_rule
     for (size_t i = 0; i < c->loggers.n; i++) {
         const struct logging_item *l = logging(s, c->loggers.v[i].resource);
         if (l && l->enabled)
-            loggers[n_loggers++] = (struct topo_logger){c->loggers.v[i].id, c->loggers.v[i].events};
+            loggers[n_loggers++] = (struct topo_logger){c->loggers.v[i].id, c->loggers.v[i].events,
+                                                        *topo_id(s->topo, l->item.ref)};
     }
     struct topo_chain *made = topo_chain_make(topo_id(s->topo, c->item.ref),
                                               body ? sync_body_string(body, "name") : old->obj.name,
