@@ -101,7 +101,7 @@ static void on_turn(uv_check_t *h)
 {
     struct daemon *d = h->data;
 
-    inbox_awake(agent_control_inbox(d->agent));
+    inbox_awake(agent_control_inbox(d->agent), true);
     rcu_thread_online();
     uint64_t now = agent_now(d->agent);
     if (d->netlink_ready)
@@ -187,10 +187,13 @@ static int open_store(struct daemon *d, struct error *e)
 
 static int open_agent(struct daemon *d, struct error *e)
 {
-    struct dp_options dpo = {
-        .name = d->o->name, .n_queues = d->o->n_workers, .vxlan_port = (uint16_t)d->o->vxlan_port};
+    struct dp_options dpo = {.name = d->o->name,
+                             .n_queues = d->o->n_workers,
+                             .max_flows = d->o->max_flows,
+                             .vxlan_port = (uint16_t)d->o->vxlan_port};
     struct agent_options ao = {.n_workers = d->o->n_workers,
                                .name = d->o->host_name,
+                               .flows = {.max_flows = d->o->max_flows},
                                .dhcp_mtu = (uint16_t)d->o->dhcp_mtu};
     char name[256] = "";
     int rc = startup_host_id(d->o->host_id, &ao.host, e);

@@ -20,6 +20,7 @@ enum {
     OPT_CLOCK,
     OPT_VXLAN,
     OPT_DHCP_MTU,
+    OPT_FLOWS,
     OPT_WHY,
     OPT_RULE_LOG,
     OPT_RULE_WORDS
@@ -35,6 +36,7 @@ static const struct option long_options[] = {
     {"workers", required_argument, NULL, 'n'},
     {"vxlan-port", required_argument, NULL, OPT_VXLAN},
     {"dhcp-mtu", required_argument, NULL, OPT_DHCP_MTU},
+    {"max-flows", required_argument, NULL, OPT_FLOWS},
     {"log-level", required_argument, NULL, OPT_LOG},
     {"rule-log", required_argument, NULL, OPT_RULE_LOG},
     {"rule-log-format", required_argument, NULL, OPT_RULE_WORDS},
@@ -71,6 +73,7 @@ static void usage(FILE *f)
           "      --vxlan-port PORT  of tunnels, the same on all hosts [4789]\n"
           "      --dhcp-mtu BYTES   the most that VMs are told to send; less where a tunnel\n"
           "                         carries less [1500]\n"
+          "      --max-flows N      at once; the longest unused makes room [200000]\n"
           "      --keep-flows       when it ends, what is installed goes on forwarding\n"
           "      --rule-log DIR     where records of rules and loggers go [/var/log/mn]\n"
           "      --rule-log-format json, or text: words KEY=VALUE [json]\n"
@@ -138,6 +141,8 @@ static int take(struct args *a, int opt, struct error *e)
         return number("--vxlan-port", 65535, &a->daemon.vxlan_port, e);
     case OPT_DHCP_MTU:
         return number("--dhcp-mtu", 65535, &a->daemon.dhcp_mtu, e);
+    case OPT_FLOWS:
+        return number("--max-flows", 1 << 24, &a->daemon.max_flows, e);
     case OPT_LOG:
         return log_set_level(optarg)
                    ? error_set(e, -EINVAL, NULL, "--log-level", "no level '%s'", optarg)

@@ -12,7 +12,8 @@ struct options {
     const char *rule_log; /* directory */
     unsigned n_workers;
     unsigned vxlan_port;
-    unsigned dhcp_mtu; /* 0: 1500 */
+    unsigned dhcp_mtu;  /* 0: 1500 */
+    unsigned max_flows; /* 0: 200,000 */
     bool keep_flows, test_clock, rule_log_words;
 };
 

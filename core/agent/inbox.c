@@ -108,10 +108,11 @@ bool inbox_sleep(struct inbox *in)
     return false;
 }
 
-void inbox_awake(struct inbox *in)
+void inbox_awake(struct inbox *in, bool called)
 {
     uint64_t n;
 
     __atomic_store_n(&in->sleeping, 0, __ATOMIC_SEQ_CST);
-    (void)!read(in->fd, &n, sizeof n);
+    if (called)
+        (void)!read(in->fd, &n, sizeof n);
 }

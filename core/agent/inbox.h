@@ -44,8 +44,9 @@ void inbox_wake(struct inbox *in);
 bool inbox_any(const struct inbox *in);
 size_t inbox_take(struct inbox *in, struct tag_change **changes, size_t *room, bool *all,
                   struct inbox_call **calls);
-/* Going to sleep: true when there is nothing to do; then poll inbox.fd, then inbox_awake(). */
+/* Going to sleep: true when there is nothing to do; then poll inbox.fd, then inbox_awake(), with
+ * whether that was readable: a packet that wakes the worker needn't wait for a look into it. */
 bool inbox_sleep(struct inbox *in);
-void inbox_awake(struct inbox *in);
+void inbox_awake(struct inbox *in, bool called);
 
 #endif

@@ -44,7 +44,7 @@ static void rest(struct inbox *in, int fd, uint64_t now, uint64_t next)
     rcu_thread_offline();
     ppoll(p, 2, &ts, NULL);
     rcu_thread_online();
-    inbox_awake(in);
+    inbox_awake(in, p[0].revents);
 }
 
 static uint64_t ticket(const struct thread *t)

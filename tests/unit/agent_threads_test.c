@@ -46,7 +46,7 @@ static void change(struct rig *r, enum schema_type_id type, const struct uuid *i
 /* What the daemon's loop does. */
 static void control(struct rig *r)
 {
-    inbox_awake(agent_control_inbox(r->agent));
+    inbox_awake(agent_control_inbox(r->agent), true);
     agent_run_control(r->agent, agent_now(r->agent));
 }
 
