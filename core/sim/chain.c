@@ -2,21 +2,23 @@
 #include "sim/cond.h"
 #include "sim/filter.h"
 #include "sim/mask.h"
+#include "sim/rule_find.h"
 
 enum {
     MAX_JUMPS = 16384, /* of one packet at one stage */
-    FEW_FRAMES = 8,
+    FEW_FRAMES = 2,
 };
 
 /* A chain being walked; those below it wait for it. */
 struct frame {
-    const struct topo_chain *chain;
-    uint32_t next; /* rule */
+    struct rule_find find;
+    uint32_t changes; /* of the packet, when it was last looked at */
 };
 
 struct walk {
     struct frame *frames;
     uint32_t n, room, jumps;
+    uint32_t changes; /* of the packet's headers so far */
 };
 
 enum step {
@@ -34,10 +36,9 @@ static struct frame *top(const struct walk *w)
     return &w->frames[w->n - 1];
 }
 
-static const char *rule_name(struct run *r, const struct topo_chain *c,
-                             const struct topo_rule *rule)
+static const struct topo_chain *chain_of(const struct walk *w)
 {
-    return print(r, "rule %zu of %s", (size_t)(rule - c->rules) + 1, name_of(r, c->obj.self));
+    return top(w)->find.chain;
 }
 
 #define TRAIL_RULE(r, c, rule, fmt, ...)                                                           \
@@ -46,27 +47,20 @@ static const char *rule_name(struct run *r, const struct topo_chain *c,
 static void push(struct run *r, struct walk *w, const struct topo_chain *c)
 {
     w->frames = grow_list(r, w->frames, w->n, &w->room, sizeof *w->frames);
-    w->frames[w->n++] = (struct frame){.chain = c};
+    struct frame *f = &w->frames[w->n++];
+    rule_find_begin(&f->find, c);
+    f->changes = w->changes;
 }
 
-/* The next rule that holds; null at the end of the chain, or when the branch has ended. */
-static const struct topo_rule *next_rule(struct run *r, struct frame *f, bool *ended)
+static const struct topo_rule *next_rule(struct run *r, struct walk *w, bool *ended)
 {
-    const struct topo_chain *c = f->chain;
+    struct frame *f = top(w);
 
-    *ended = false;
-    while (f->next < c->n_rules) {
-        const struct topo_rule *rule = &c->rules[f->next++];
-        unsigned outcome = cond_test(r, &rule->cond);
-        if (outcome == COND_HOLDS)
-            return rule;
-        if (unlikely(outcome == COND_ENDED)) {
-            *ended = true;
-            return NULL;
-        }
-        TRAIL_RULE(r, c, rule, ": %s", cond_text(r, &rule->cond, outcome));
+    if (f->changes != w->changes) {
+        f->changes = w->changes;
+        rule_find_again(&f->find);
     }
-    return NULL;
+    return rule_find_next(r, &f->find, ended);
 }
 
 static void add_log(struct run *r, const struct topo_chain *c, const struct topo_rule *rule,
@@ -113,14 +107,14 @@ static void add_trace(struct run *r, const struct topo_rule *rule)
 static bool walked(const struct walk *w, topo_ref chain)
 {
     for (uint32_t i = w->n; i-- > 0;)
-        if (w->frames[i].chain->obj.self == chain)
+        if (w->frames[i].find.chain->obj.self == chain)
             return true;
     return false;
 }
 
 static enum step jump(struct run *r, struct walk *w, const struct topo_rule *rule)
 {
-    const struct topo_chain *c = top(w)->chain;
+    const struct topo_chain *c = chain_of(w);
     bool ended;
 
     if (walked(w, rule->jump)) {
@@ -158,11 +152,14 @@ static enum step action(const struct topo_rule *rule)
     }
 }
 
-static enum step translate(struct run *r, const struct topo_chain *c, const struct topo_rule *rule)
+static enum step translate(struct run *r, struct walk *w, const struct topo_rule *rule)
 {
+    const struct topo_chain *c = chain_of(w);
+
     TRAIL_RULE(r, c, rule, " holds: %s", topo_rule_type_name((enum topo_rule_type)rule->type));
     switch (nat_apply(r, rule)) {
     case NAT_DONE:
+        w->changes++;
         return action(rule);
     case NAT_ENDED:
         return STEP_ENDED;
@@ -173,9 +170,9 @@ static enum step translate(struct run *r, const struct topo_chain *c, const stru
     return STEP_NEXT;
 }
 
-static enum step change_tags(struct run *r, const struct topo_chain *c,
-                             const struct topo_rule *rule)
+static enum step change_tags(struct run *r, struct walk *w, const struct topo_rule *rule)
 {
+    const struct topo_chain *c = chain_of(w);
     bool pop = rule->pop_vlan && H(r, vlan_tci);
 
     TRAIL_RULE(r, c, rule, " holds: %s", topo_rule_type_name((enum topo_rule_type)rule->type));
@@ -183,6 +180,7 @@ static enum step change_tags(struct run *r, const struct topo_chain *c,
         return STEP_ENDED;
     if (rule->push && !push_vlan(r, &c->obj, rule->push_tci))
         return STEP_ENDED;
+    w->changes++;
     if (!pop && !rule->push && rule->action != RULE_REDIRECT) {
         TRAIL_RULE(r, c, rule, ": nothing to change");
         return STEP_NEXT;
@@ -192,7 +190,7 @@ static enum step change_tags(struct run *r, const struct topo_chain *c,
 
 static enum step apply(struct run *r, struct walk *w, const struct topo_rule *rule)
 {
-    const struct topo_chain *c = top(w)->chain;
+    const struct topo_chain *c = chain_of(w);
 
     switch ((enum topo_rule_type)rule->type) {
     case RULE_JUMP:
@@ -201,9 +199,9 @@ static enum step apply(struct run *r, struct walk *w, const struct topo_rule *ru
     case RULE_SNAT:
     case RULE_REV_DNAT:
     case RULE_REV_SNAT:
-        return translate(r, c, rule);
+        return translate(r, w, rule);
     case RULE_L2:
-        return change_tags(r, c, rule);
+        return change_tags(r, w, rule);
     default:
         break;
     }
@@ -244,7 +242,7 @@ static enum filter_verdict decide(struct run *r, struct walk *w, const struct to
     r->decided = rule;
     if (s != STEP_ENDED && s != STEP_REDIRECT)
         while (w->n) {
-            tell_loggers(r, top(w)->chain, rule, s != STEP_ACCEPT);
+            tell_loggers(r, chain_of(w), rule, s != STEP_ACCEPT);
             w->n--;
         }
     return verdicts[s];
@@ -255,7 +253,7 @@ static enum filter_verdict walk(struct run *r, struct walk *w)
     bool ended;
 
     while (w->n) {
-        const struct topo_rule *rule = next_rule(r, top(w), &ended);
+        const struct topo_rule *rule = next_rule(r, w, &ended);
         if (unlikely(ended))
             return FILTER_ENDED;
         enum step s = rule ? apply(r, w, rule) : STEP_RETURN;
@@ -264,7 +262,7 @@ static enum filter_verdict walk(struct run *r, struct walk *w)
         if (s != STEP_RETURN)
             return decide(r, w, rule, s);
         if (rule || w->n == 1)
-            tell_loggers(r, top(w)->chain, rule, false);
+            tell_loggers(r, chain_of(w), rule, false);
         w->n--;
     }
     return FILTER_ACCEPT;

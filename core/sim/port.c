@@ -213,6 +213,7 @@ bool push_vlan(struct run *r, const struct topo_obj *by, uint16_t tci)
 {
     struct at *at = &r->at;
 
+    SEE(r, vlan_tci);
     if (at->pushed || at->raw.n_vlans == UINT8_MAX) {
         drop(r, SIM_VLAN_MISMATCH, by);
         return false;
