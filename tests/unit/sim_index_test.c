@@ -10,7 +10,7 @@ static void test_random_rules(void **state)
     static struct sim_result results[PACKETS];
     static struct arena arenas[PACKETS];
     const char *rounds = getenv("MN_TEST_ROUNDS");
-    unsigned n = rounds ? (unsigned)strtoul(rounds, NULL, 0) : 400;
+    unsigned n = rounds ? (unsigned)strtoul(rounds, NULL, 0) : 1500;
     struct random_world rw;
 
     (void)state;
