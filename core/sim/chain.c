@@ -271,9 +271,11 @@ static enum filter_verdict walk(struct run *r, struct walk *w)
 /* Behind the rule; all of the chain if it hasn't that rule any more. */
 static void skip(struct frame *f, const struct uuid *rule)
 {
-    for (uint32_t i = 0; i < f->chain->n_rules; i++)
-        if (uuid_equal(&f->chain->rules[i].id, rule))
-            f->next = i + 1;
+    const struct topo_chain *c = f->find.chain;
+
+    for (uint32_t i = 0; i < c->n_rules; i++)
+        if (uuid_equal(&c->rules[i].id, rule))
+            f->find.next = i + 1;
 }
 
 enum filter_verdict filter_chain_behind(struct run *r, topo_ref ref, const struct uuid *rule)
