@@ -357,7 +357,10 @@ bool dhcp_ingress(struct run *r)
 {
     const struct topo_port *in = topo_port(r->topo, r->in->port);
 
-    if (in->device_kind != TOPO_BRIDGE || !in->admin_up || !topo_port_exterior(in))
+    /* A trace may ask before the port is bound. */
+    bool outside = topo_port_exterior(in) || (r->in->any_ingress && !in->peer);
+
+    if (in->device_kind != TOPO_BRIDGE || !in->admin_up || !outside)
         return false;
     const struct topo_bridge *b = load_bridge(r, in->device);
     if (!b)

@@ -2,6 +2,9 @@
  * malformed frame goes nowhere, outputs can be carried out by a datapath and come out as the header
  * says, masks hold, messages made on the way are sound. */
 #include "../unit/sim_world.h"
+#include "packet/dhcp.h"
+#include "packet/dhcp6.h"
+#include "packet/ra.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -12,6 +15,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
     } while (0)
 
 static const char *const entries[] = {"a", "b", "up", "t1", "in5", "ring", "bound6"};
+
+/* Both families on ba, where a has entries; b may use two addresses and no others. */
+static void serve(struct dev *ba, struct prt *b)
+{
+    static const struct mac mac_a = {{2, 0, 0, 0, 0, 0x0a}};
+    struct topo_dhcp_subnet *n4 = subnet(ba, "n4", "10.0.1.0/24"),
+                            *n6 = subnet(ba, "n6", "fd00:a::/64");
+
+    n4->gateway = n4->server = IP("10.0.1.254");
+    n4->server_mac = ba->ports[0]->peer->mac;
+    n4->mtu = 1400;
+    dhcp_host(ba, n4, &mac_a, 6, "10.0.1.1");
+    dhcp_host(ba, n6, &mac_a, 6, "fd00:a::1");
+    b->secure = true;
+    b->allowed[b->n_allowed++] =
+        (struct topo_allowed){MAC("02:00:00:00:00:0a"), CIDR("10.0.1.0/28")};
+    b->allowed[b->n_allowed++] = (struct topo_allowed){.net = CIDR("fd00:a::1")};
+}
 
 /*  a, s -- ba -- ra:rt:rb -- bb -- b          up: rt's uplink, default route, two equal gateways
  *  t1, t2 -- vab --5-- in -- in5              ring: two bridges joined twice
@@ -26,7 +47,7 @@ static void build(struct world *w)
 
     vm(ba, "a");
     struct prt *s = vm(ba, "s");
-    vm(bb, "b");
+    struct prt *b = vm(bb, "b");
     vm(vab, "t1");
     vm(vab, "t2");
     vm(in, "in5");
@@ -55,6 +76,7 @@ static void build(struct world *w)
     add_route(rt, "hole", "203.0.113.0/24", TOPO_HOP_BLACKHOLE, NULL, NULL);
     ba->seeds[ba->n_seeds++] =
         (struct topo_seed){IP("10.0.1.50"), MAC("02:00:00:00:00:50"), s->ref};
+    serve(ba, b);
     publish(w);
     knows(up, "192.0.2.1", "02:00:00:00:01:01");
     knows(up, "192.0.2.2", "02:00:00:00:01:02");
@@ -106,6 +128,41 @@ static void check(const struct world *w)
     CHECK(w->key.n_vlans > 1 || mask_holds(w, 6));
 }
 
+/* What DHCP clients and hosts without a router say. */
+static size_t client_message(unsigned kind, uint8_t *buf, size_t size)
+{
+    struct mac a = MAC("02:00:00:00:00:0a");
+    struct ip none = IP("0.0.0.0"), ip6 = IP("fe80::ff:fe00:a");
+    struct flow_key k = {.eth_src = a,
+                         .eth_dst = mac_broadcast,
+                         .eth_type = ETH_TYPE_IP,
+                         .ip_src = none,
+                         .ip_dst = IP("255.255.255.255"),
+                         .ip_proto = 17,
+                         .ip_ttl = 64,
+                         .tp_src = 68,
+                         .tp_dst = 67};
+    struct dhcp d = {.op = 1, .chaddr = a, .ciaddr = none, .yiaddr = none, .siaddr = none};
+    struct dhcp_opt wish = {DHCP_OPT_REQUESTED, 4, (const uint8_t *)"\x0a\x00\x01\x01"};
+    uint8_t opts[] = {0, 1, 0, 10, 0, 3, 0, 1, 2, 0, 0, 0, 0, 0x0a, 0,    3, 0, 40,   0, 0,
+                      0, 1, 0, 0,  0, 0, 0, 0, 0, 0, 0, 5, 0, 24,   0xfd, 0, 0, 0x0a, 0, 0,
+                      0, 0, 0, 0,  0, 0, 0, 0, 0, 1, 0, 0, 0, 0,    0,    0, 0, 0};
+
+    d.giaddr = none;
+    d.type = (uint8_t)(1 + kind % 8);
+    if (kind & 16 && kind & 8)
+        return packet_rs_build(buf, size, &a, kind & 1 ? &ip6 : &ip_none);
+    if (!(kind & 16))
+        return dhcp_build(buf, size, &k, &d, &wish, kind & 8 ? 1 : 0, 0, NULL);
+    k.eth_type = ETH_TYPE_IP6;
+    k.eth_dst = MAC("33:33:00:01:00:02");
+    k.ip_src = ip6;
+    k.ip_dst = IP("ff02::1:2");
+    k.tp_src = 546;
+    k.tp_dst = 547;
+    return dhcp6_build(buf, size, &k, (uint8_t)(1 + kind % 8), 7, opts, sizeof opts);
+}
+
 /* A sound frame to start from, so that the input's bytes needn't find one. */
 static size_t template(unsigned kind, uint8_t *buf, size_t size)
 {
@@ -120,6 +177,8 @@ static size_t template(unsigned kind, uint8_t *buf, size_t size)
                          .tp_src = 8,
                          .eth_type = ETH_TYPE_IP};
 
+    if (kind & 32)
+        return client_message(kind, buf, size);
     k.eth_dst = MAC(kind & 8 ? "02:c0:00:00:00:0d" : "ff:ff:ff:ff:ff:ff"); /* ra */
     k.vlan_tci = kind & 16 ? FLOW_VLAN_PRESENT | 5 : 0;
     switch (kind % 8) {
@@ -152,7 +211,7 @@ static size_t template(unsigned kind, uint8_t *buf, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct world *w;
-    uint8_t buf[200];
+    uint8_t buf[700];
 
     if (!w) {
         rcu_register_thread();
@@ -169,7 +228,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else {
         size_t n = template(data[1], buf, sizeof buf);
         for (size_t i = 2; i + 1 < size; i += 2)
-            buf[data[i] % n] = data[i + 1];
+            buf[(data[i] * 3 + i / 64) % n] = data[i + 1];
         world_run(w, entry, buf, n);
     }
     check(w);
