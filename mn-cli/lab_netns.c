@@ -478,31 +478,46 @@ static int netns_restart(struct lab *base, unsigned host, bool keep, struct erro
     return start_agent(lab, host, e);
 }
 
-/* The cause whose count has grown: drops in the kernel count like those of the agent. */
+static const char *drop_key(const json_t *row, char key[sizeof(struct lab_drop)])
+{
+    const char *id = json_string_value(json_object_get(row, "object_id"));
+
+    snprintf(key, sizeof(struct lab_drop), "%s %s",
+             json_string_value(json_object_get(row, "reason")), id ? id : "");
+    return key;
+}
+
+/* The cause whose count has changed: drops in the kernel count like those of the agent.  Causes go
+ * by ids (a rule is called by its place, where another may be now); workers count each for itself.
+ */
 static int netns_last_drop(struct lab *base, unsigned host, struct lab_drop *out, struct error *e)
 {
     struct lab_in_netns *lab = self(base);
     json_t *seen = lab->hosts[host].drops_seen, *reply = ask(lab, host, "drops", e), *row;
+    json_t *rows = json_object_get(reply, "drops"), *sums = json_object();
+    char key[sizeof *out];
     size_t i;
     int found = 0;
 
-    if (!reply)
-        return -EIO;
-    json_array_foreach (json_object_get(reply, "drops"), i, row) {
-        const char *reason = json_string_value(json_object_get(row, "reason"));
+    json_array_foreach (rows, i, row) {
+        json_int_t n = json_integer_value(json_object_get(sums, drop_key(row, key)));
+        n += json_integer_value(json_object_get(row, "packets"));
+        json_object_set_new(sums, key, json_integer(n));
+    }
+    json_array_foreach (rows, i, row) {
         const char *object = json_string_value(json_object_get(row, "object"));
-        json_t *packets = json_object_get(row, "packets");
-        char key[sizeof *out];
-        snprintf(key, sizeof key, "%s %s", reason, object ? object : "");
-        if (json_integer_value(packets) == json_integer_value(json_object_get(seen, key)))
+        if (json_integer_value(json_object_get(sums, drop_key(row, key))) ==
+            json_integer_value(json_object_get(seen, key)))
             continue;
-        json_object_set(seen, key, packets);
-        snprintf(out->reason, sizeof out->reason, "%s", reason);
+        snprintf(out->reason, sizeof out->reason, "%s",
+                 json_string_value(json_object_get(row, "reason")));
         snprintf(out->object, sizeof out->object, "%s", object ? object : "");
         found = 1;
     }
+    json_object_update(seen, sums);
+    json_decref(sums);
     json_decref(reply);
-    return found;
+    return reply ? found : -EIO;
 }
 
 static int netns_upcalls(struct lab *base, unsigned iface, uint64_t *n, struct error *e)

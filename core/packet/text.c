@@ -261,6 +261,8 @@ static int parse_number_modifier(struct words *w, const char *name)
         return rc;
     if (!strcmp(name, "vlan") && n <= FLOW_VLAN_VID)
         GIVE(w, vlan_tci, (uint16_t)(n | FLOW_VLAN_PRESENT));
+    else if (!strcmp(name, "pcp") && n <= 7 && w->spec->key.vlan_tci)
+        GIVE(w, vlan_tci, (uint16_t)((w->spec->key.vlan_tci & 0x1fff) | n << 13));
     else if (!strcmp(name, "inner-vlan") && n <= FLOW_VLAN_VID)
         w->spec->inner_vlan = (uint16_t)(n | FLOW_VLAN_PRESENT);
     else if (!strcmp(name, "ttl") && n <= 255)
@@ -301,7 +303,8 @@ static int parse_endpoint_modifier(struct words *w, bool source)
 
 static int parse_plain_modifier(struct words *w)
 {
-    static const char *const numbers[] = {"vlan", "inner-vlan", "ttl", "tos", "code", "id", "size"};
+    static const char *const numbers[] = {"vlan", "pcp",  "inner-vlan", "ttl",
+                                          "tos",  "code", "id",         "size"};
     struct mac m;
 
     if (words_take(w, "from")) {
@@ -325,7 +328,7 @@ static int parse_plain_modifier(struct words *w)
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (words_take(w, numbers[i]))
             return parse_number_modifier(w, numbers[i]);
-    return words_fail(w, "from, to, src, dst, vlan, ttl, tos, frag, flags, id, code or size");
+    return words_fail(w, "from, to, src, dst, vlan, pcp, ttl, tos, frag, flags, id, code or size");
 }
 
 static int parse_modifier(struct words *w)

@@ -9,9 +9,9 @@
  *   dhcp discover                                  dhcp ack yiaddr 10.0.0.5 option mtu 1450
  *   dhcp6 request ia 1 address fd00::5             rs fe80::1          ra slaac fd00::/64 mtu 1450
  *
- * followed, in any order, by  from MAC, to MAC, vlan VID, inner-vlan VID, ttl N, tos N,
- * src/dst ADDRESS[:PORT], frag none|first|later, flags LETTERS (FSRPAU), id N (ICMP), code N,
- * size BYTES (payload).  The ">" may be left out.
+ * followed, in any order, by  from MAC, to MAC, vlan VID, pcp N (after vlan), inner-vlan VID,
+ * ttl N, tos N, src/dst ADDRESS[:PORT], frag none|first|later, flags LETTERS (FSRPAU),
+ * id N (ICMP), code N, size BYTES (payload).  The ">" may be left out.
  * dhcp, dhcp6, rs and ra have words of their own (text_app.h); addresses follow from their kind.
  * IPv4 and IPv6 are told apart by the addresses; "icmp" means ICMPv6 with IPv6 ones.
  *

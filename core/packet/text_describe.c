@@ -67,7 +67,7 @@ char *packet_describe(const uint8_t *packet, size_t size, char *buf, size_t buf_
 {
     struct flow_key k;
     struct packet_layers l;
-    char what[1024], from[MAC_STRLEN], to[MAC_STRLEN], vlan[24] = "", ttl[16] = "", frag[16] = "";
+    char what[1024], from[MAC_STRLEN], to[MAC_STRLEN], vlan[32] = "", ttl[16] = "", frag[16] = "";
 
     packet_parse(packet, size, &k, &l);
     bool ip = k.eth_type == ETH_TYPE_IP || k.eth_type == ETH_TYPE_IP6;
@@ -83,7 +83,8 @@ char *packet_describe(const uint8_t *packet, size_t size, char *buf, size_t buf_
     else
         snprintf(what, sizeof what, "eth 0x%04x", k.eth_type);
     if (k.vlan_tci)
-        snprintf(vlan, sizeof vlan, " vlan %u", k.vlan_tci & FLOW_VLAN_VID);
+        snprintf(vlan, sizeof vlan, k.vlan_tci >> 13 ? " vlan %u pcp %u" : " vlan %u",
+                 k.vlan_tci & FLOW_VLAN_VID, k.vlan_tci >> 13);
     if (ip)
         snprintf(ttl, sizeof ttl, " ttl %u", k.ip_ttl);
     if (k.ip_frag)

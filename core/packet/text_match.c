@@ -40,7 +40,7 @@ static size_t insert_outer_tag(const struct packet_spec *s, uint8_t *buf, size_t
     memmove(buf + 16, buf + 12, n - 12);
     buf[12] = ETH_TYPE_VLAN >> 8;
     buf[13] = ETH_TYPE_VLAN & 0xff;
-    buf[14] = (uint8_t)((s->key.vlan_tci & FLOW_VLAN_VID) >> 8);
+    buf[14] = (uint8_t)((s->key.vlan_tci & ~FLOW_VLAN_PRESENT) >> 8);
     buf[15] = (uint8_t)s->key.vlan_tci;
     return n + 4;
 }

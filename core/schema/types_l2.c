@@ -59,6 +59,7 @@ const struct schema_attr schema_vtep_binding_attrs[] = {
 };
 
 const struct schema_attr schema_l2insertion_attrs[] = {
+    NAME,
     REF("port", "portId", ST_PORT, SD_CASCADE, FIXED, "Inspected port"),
     REF("srv-port", "srvPortId", ST_PORT, SD_CASCADE, FIXED, "Port of the inspecting service"),
     INT("vlan", "vlan", 0, 0, 4094, "Tag put on redirected frames; 0: none", .def = "0"),

@@ -141,6 +141,7 @@ const struct schema_attr schema_rule_attrs[] = {
 static const struct schema_attr condition_rows[] = {CONDITION, END};
 
 const struct schema_attr schema_mirror_attrs[] = {
+    NAME,
     REF("to-port", "toPortId", ST_PORT, SD_CASCADE, SA_REQUIRED, "Port that gets the copies"),
     ROW("matches", "conditions", SV_OBJECT, OPTIONAL | SA_LIST | SA_HIDDEN,
         "What is copied: one of them must hold; nothing when empty", .sub = condition_rows,

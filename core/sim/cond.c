@@ -162,7 +162,7 @@ static enum answer ask(struct run *r, const struct topo_cond *c, enum cond_field
     case COND_NO_VLAN:
         return H(r, vlan_tci) ? NO : YES;
     case COND_VLAN:
-        return H(r, vlan_tci) && (H(r, vlan_tci) & FLOW_VLAN_VID) == c->vlan ? YES : NO;
+        return H(r, vlan_tci) && (H(r, vlan_tci) & c->vlan_mask) == c->vlan ? YES : NO;
     case COND_PROTO:
         return H(r, ip_proto) == c->proto ? YES : NO;
     case COND_FRAG:

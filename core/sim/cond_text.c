@@ -80,7 +80,7 @@ static struct words header_words(struct run *r, const struct topo_cond *c, enum 
     case COND_NO_VLAN:
         return (struct words){print(r, "tag %u", h->vlan_tci & FLOW_VLAN_VID), "untagged"};
     case COND_VLAN:
-        return (struct words){h->vlan_tci ? number(r, h->vlan_tci & FLOW_VLAN_VID) : "none",
+        return (struct words){h->vlan_tci ? number(r, h->vlan_tci & c->vlan_mask) : "none",
                               number(r, c->vlan)};
     case COND_PROTO:
         return (struct words){number(r, h->ip_proto), number(r, c->proto)};

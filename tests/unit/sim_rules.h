@@ -180,6 +180,7 @@ static inline bool cond_value(struct topo *t, struct topo_cond *c, struct rule_l
         return true;
     case COND_VLAN:
         c->vlan = (uint16_t)strtoul(v, NULL, 0);
+        c->vlan_mask = 0x0fff;
         return true;
     case COND_PROTO:
         c->proto = (uint8_t)strtoul(v, NULL, 0);
