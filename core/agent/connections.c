@@ -64,6 +64,8 @@ int agent_open_state(struct agent *a)
 {
     struct state_limits limits = a->opts.state;
 
+    /* What the datapath has seen is known one reading of the statistics later. */
+    limits.idle_ns = (limits.idle_ns ? limits.idle_ns : 60 * NSEC_PER_SEC) + a->opts.stats_ns;
     limits.gone = given_up;
     limits.aux = a;
     return state_new(&limits, &a->state);

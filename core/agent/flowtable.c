@@ -24,8 +24,9 @@ struct rec {
     uint32_t made, looked, simulated, used; /* steps of 2^24 ns */
     uint32_t packets;                       /* low bits, at the last note */
     uint16_t mask;
-    uint8_t class;
-    uint8_t state; /* which list: its class's (0), DUE or DEFERRED */
+    uint8_t class : 4;
+    uint8_t used_since : 1; /* packets were noted since it was simulated */
+    uint8_t state;          /* which list: its class's (0), DUE or DEFERRED */
     uint32_t words[];
 };
 
@@ -297,11 +298,12 @@ int ft_put(struct flowtable *ft, const struct ft_flow *f, uint64_t now, struct f
         return -ENOSPC;
     }
     struct rec *r = rec_at(ft, id);
-    r->class = (uint8_t)f->class;
+    r->class = f->class & 15;
     r->state = 0;
     r->drop = f->drop;
     r->outs_hash = f->outs_hash;
     r->looked = r->simulated = steps(now);
+    r->used_since = false;
     if (result != FT_SAME)
         r->made = steps(now);
     ft->n_class[r->class]++;
@@ -440,11 +442,6 @@ bool ft_defer(struct flowtable *ft, uint32_t id, const tag_t *tags, size_t n_tag
     return true;
 }
 
-static bool used_since(const struct rec *r)
-{
-    return r->used && (int32_t)(r->used - r->simulated) > 0;
-}
-
 /* What the turn of flow 'id' comes to: true when it shall go. */
 static bool look_at(struct flowtable *ft, uint32_t id, uint32_t now)
 {
@@ -452,7 +449,7 @@ static bool look_at(struct flowtable *ft, uint32_t id, uint32_t now)
 
     if (r->class == FT_SHORT || r->state == DEFERRED || passed(now, last_use(r), ft->idle_life))
         return true;
-    bool stale = passed(now, r->simulated, ft->resimulate[r->class]) && used_since(r);
+    bool stale = passed(now, r->simulated, ft->resimulate[r->class]) && r->used_since;
     r->looked = now;
     move(ft, id, stale ? DUE : 0);
     return false;
@@ -492,8 +489,14 @@ uint32_t ft_note(struct flowtable *ft, uint64_t cookie, uint64_t packets, uint64
     *n_new = (int32_t)((uint32_t)packets - r->packets) >= 0 ? (uint32_t)packets - r->packets
                                                             : (uint32_t)packets;
     r->packets = (uint32_t)packets;
-    if (used && *n_new)
-        r->used = MAX(1u, steps(used));
+    if (used && *n_new) {
+        uint32_t then = MAX(1u, steps(used));
+        /* the records of one used seldom are old: now, not when its turn comes */
+        if (r->class == FT_STATEFUL && passed(then, last_use(r), ft->resimulate[FT_STATEFUL]))
+            make_due(ft, id, then);
+        r->used = then;
+        r->used_since = true;
+    }
     return id;
 }
 
@@ -520,7 +523,7 @@ void ft_info(const struct flowtable *ft, uint32_t id, uint64_t now, struct ft_in
     out->class = r->class;
     out->due = r->state == DUE;
     out->deferred = r->state == DEFERRED;
-    out->used_since = used_since(r);
+    out->used_since = r->used_since;
     out->drop = r->drop;
     out->outs_hash = r->outs_hash;
     out->set = r->set;

@@ -8,8 +8,9 @@
  * A flow lives while it is used.  ft_look() goes round the flows, a few at each call: an idle one
  * is expired, a busy one becomes due to be simulated again from time to time, so that what
  * simulating does besides (asking stale neighbours, keeping learned addresses) goes on.  Short
- * drops end after a fixed time whatever comes.  A full table gives up the oldest flow of the first
- * class in enum ft_class that has one.
+ * drops end after a fixed time whatever comes.  A stateful flow used after a long pause is due at
+ * once, for the records it stands on are about as old as the pause.  A full table gives up the
+ * oldest flow of the first class in enum ft_class that has one.
  *
  * Memory: 64 bytes a flow, 32 to 88 for its key, 5 for buckets; the tag set comes on top, shared.
  * Time is nanoseconds of the agent's clock; the table keeps it in steps of 17 ms.
@@ -107,7 +108,7 @@ struct ft_info {
     struct flow_key key, mask;
     enum ft_class class;
     bool due, deferred;
-    bool used_since; /* a packet was seen since it was simulated last */
+    bool used_since; /* packets were noted since it was simulated last */
     uint32_t drop, outs_hash, set;
     uint64_t age_ns, used_ns; /* before 'now': since it was made, since its last packet */
     uint32_t packets;

@@ -246,6 +246,23 @@ static void test_use_keeps_records(void **state)
     office_free(o);
 }
 
+/* A packet each 55 s, within the 60 that a record lives, is enough. */
+static void test_rare_packets_keep_records(void **state)
+{
+    struct office *o = office_of(*state, &(struct state_limits){.idle_ns = 65 * SEC});
+
+    passes(o->r[0], "in", "out", forth(6, 1000));
+    passes(o->r[1], "out", "in", back(6, 1000));
+    uint64_t upcalls = rig_upcalls(o->r[1]);
+    for (unsigned i = 0; i < 20; i++) {
+        pass_time(o, 55);
+        passes(o->r[1], "out", "in", back(6, 1000));
+        assert_int_equal(state_size(o->state), 1);
+    }
+    assert_int_equal(rig_upcalls(o->r[1]), upcalls);
+    office_free(o);
+}
+
 /* Scenario 45: after 90 s of silence the answer is unsolicited. */
 static void test_silence_ends_records(void **state)
 {
@@ -398,6 +415,7 @@ int main(void)
         world_test(test_own_flow_is_not_touched),
         world_test(test_lookup_before_commit_flow_after_it),
         world_test(test_use_keeps_records),
+        world_test(test_rare_packets_keep_records),
         world_test(test_silence_ends_records),
         world_test(test_changes_keep_nothing_alive),
         world_test(test_flow_without_its_record),
