@@ -193,6 +193,59 @@ static int check_vtep_address(struct plan *p, const struct object *o)
     return rc;
 }
 
+/* Service insertions */
+
+static int check_insertion(struct plan *p, const struct object *o)
+{
+    static const struct {
+        const char *attr, *taken, *what;
+    } ends[] = {{"portId", "srvInsertionIds", "has a service behind it and can't be inspected"},
+                {"srvPortId", "insertionIds", "is inspected itself and can't be a service's"}};
+
+    if (same(str(o->after, "portId"), str(o->after, "srvPortId")))
+        return plan_error(p, -EINVAL, o, "srvPortId", "is the inspected port itself");
+    for (unsigned i = 0; i < ARRAY_SIZE(ends); i++) {
+        struct object *port;
+        int rc = follow(p, o->after, ends[i].attr, ST_PORT, &port);
+        if (rc || !port)
+            return rc;
+        if (!str(port->after, "bridgeId"))
+            return plan_error(p, -EINVAL, o, ends[i].attr, "is not a port of a bridge");
+        if (json_array_size(json_object_get(port->after, ends[i].taken)))
+            return plan_error(p, -EBUSY, o, ends[i].attr, "%s", ends[i].what);
+    }
+    return 0;
+}
+
+static int64_t vlan_of(const json_t *insertion)
+{
+    return json_integer_value(json_object_get(insertion, "vlan"));
+}
+
+/* Between two stations behind one service a frame passes it twice; only the tag tells which time
+ * it is coming back from.  (Whoever adds another writes to the service's port: no race.) */
+static int check_shared_service(struct plan *p, const struct object *o)
+{
+    struct uuid port, *others;
+    struct object *other;
+    size_t n;
+
+    if (!json_uuid(o->after, "srvPortId", &port))
+        return 0;
+    int rc = plan_referrers(p, ST_PORT, &port, ST_L2INSERTION, "srvPortId", &others, &n);
+    for (size_t i = 0; !rc && i < n; i++) {
+        rc = plan_load(p, ST_L2INSERTION, &others[i], &other);
+        if (!rc && !same(str(other->after, "mac"), str(o->after, "mac")) &&
+            (!vlan_of(o->after) || !vlan_of(other->after)))
+            rc = plan_error(p, -EBUSY, o, "vlan",
+                            "the service inspects %s too: each needs a VLAN on its way there",
+                            str(other->after, "mac"));
+        rc = rc == -ENOENT ? 0 : rc;
+    }
+    free(others);
+    return rc;
+}
+
 int crosscheck(struct plan *p, struct object *o)
 {
     int rc;
@@ -215,9 +268,8 @@ int crosscheck(struct plan *p, struct object *o)
         rc = check_zone_type(p, o);
         return rc ? rc : check_vtep_address(p, o);
     case ST_L2INSERTION:
-        if (same(str(o->after, "portId"), str(o->after, "srvPortId")))
-            return plan_error(p, -EINVAL, o, "srvPortId", "is the inspected port itself");
-        return 0;
+        rc = check_insertion(p, o);
+        return rc ? rc : check_shared_service(p, o);
     default:
         return 0;
     }

@@ -1,5 +1,6 @@
 /* What the loader may find in the store: any bytes as an object of a kind it loads, as a device's
- * change node, as a port's or host's state, as the log or a chunk of a learned table.
+ * change node, as the order of a chain, as a port's or host's state, as the log or a chunk of a
+ * learned table.
  *
  * The first byte chooses the node, the rest is its content; with the top bit set the rest is pairs
  * of place and byte to be written over the good content.  Nothing may break, and when the node says
@@ -12,6 +13,7 @@
 #include "base/mem.h"
 #include "objects/objects.h"
 #include "topology/lpm.h"
+#include "topology/policy.h"
 #include "topology/sync.h"
 #include "topology/tables.h"
 
@@ -25,7 +27,7 @@ int __lsan_is_turned_off(void)
     return 1;
 }
 
-enum { N_NODES = 12 };
+enum { N_NODES = 32 };
 
 static struct world {
     struct store *store;
@@ -34,6 +36,7 @@ static struct world {
     struct sync *sync;
     uint64_t now;
     struct uuid bridge, router, vm, link, inside, route, host, zone, member, mac, addr;
+    struct uuid chain, rule, resource, logger, group, ip, mirror, policy, dscp, insertion, trace;
     struct node {
         char path[STORE_PATH_MAX];
         struct uuid device, id; /* whose log is to name it; zero: none */
@@ -154,9 +157,79 @@ static void make_objects(void)
                                        "10.0.0.9", "mac", "02:00:00:00:00:01"));
 }
 
+static void make_policy(void)
+{
+    w.chain = make(ST_CHAIN, json_pack("{s:s}", "name", "c"));
+    w.group = make(ST_IP_ADDR_GROUP, json_pack("{s:s}", "name", "g"));
+    w.ip = make(ST_IP_ADDR,
+                json_pack("{s:s,s:s}", "ipAddrGroupId", text(&w.group), "addr", "10.0.0.9"));
+    w.rule =
+        make(ST_RULE, json_pack("{s:s,s:s,s:[s],s:s,s:i,s:{s:i},s:[{s:s,s:i}]}", "chainId",
+                                text(&w.chain), "type", "snat", "inPorts", text(&w.vm),
+                                "ipAddrGroupSrc", text(&w.group), "nwProto", 6, "tpDst", "start",
+                                80, "natTargets", "addressFrom", "192.0.2.1", "portFrom", 1024));
+    w.resource = make(ST_LOGGING_RESOURCE, json_pack("{s:b}", "enabled", 1));
+    w.logger =
+        make(ST_RULE_LOGGER, json_pack("{s:s,s:s,s:s}", "chainId", text(&w.chain),
+                                       "loggingResourceId", text(&w.resource), "event", "ALL"));
+    w.mirror = make(ST_MIRROR, json_pack("{s:s,s:[{s:i}]}", "toPortId", text(&w.link), "conditions",
+                                         "nwProto", 17));
+    w.policy = make(ST_QOS_POLICY, json_pack("{s:s}", "name", "q"));
+    w.dscp =
+        make(ST_QOS_DSCP_RULE, json_pack("{s:s,s:i}", "policyId", text(&w.policy), "dscpMark", 22));
+    w.insertion =
+        make(ST_L2INSERTION, json_pack("{s:s,s:s,s:s,s:i}", "portId", text(&w.vm), "srvPortId",
+                                       text(&w.link), "mac", "02:00:00:00:00:01", "vlan", 5));
+    w.trace = make(ST_TRACE_REQUEST, json_pack("{s:s,s:b}", "portId", text(&w.vm), "enabled", 1));
+    json_t *attrs =
+        json_pack("{s:s,s:s}", "inboundFilterId", text(&w.chain), "qosPolicyId", text(&w.policy));
+    if (objects_update1(w.db, ST_PORT, &w.vm, attrs, STORE_ANY, NULL))
+        abort();
+    json_decref(attrs);
+}
+
+static void policy_nodes(void)
+{
+    struct store_names names = {0};
+    char order[STORE_PATH_MAX];
+
+    object(ST_CHAIN, &w.chain, ST_CHAIN, &w.chain);
+    object(ST_RULE, &w.rule, ST_CHAIN, &w.chain);
+    object(ST_RULE_LOGGER, &w.logger, ST_CHAIN, &w.chain);
+    object(ST_LOGGING_RESOURCE, &w.resource, ST_LOGGING_RESOURCE, &w.resource);
+    object(ST_IP_ADDR_GROUP, &w.group, ST_IP_ADDR_GROUP, &w.group);
+    object(ST_IP_ADDR, &w.ip, ST_IP_ADDR_GROUP, &w.group);
+    object(ST_MIRROR, &w.mirror, ST_MIRROR, &w.mirror);
+    object(ST_QOS_DSCP_RULE, &w.dscp, ST_QOS_POLICY, &w.policy);
+    object(ST_L2INSERTION, &w.insertion, ST_BRIDGE, &w.bridge);
+    object(ST_TRACE_REQUEST, &w.trace, ST_BRIDGE, &w.bridge);
+    objects_change_path(ST_CHAIN, &w.chain, w.nodes[w.n].path);
+    node(NULL);
+    /* The order, told as a change of the rule that is in it. */
+    objects_path(ST_CHAIN, &w.chain, order);
+    strcat(order, "/order");
+    if (store_children(w.store, order, &names, NULL) || names.n != 1)
+        abort();
+    for (unsigned i = 0; i < 2; i++) {
+        strcpy(w.nodes[w.n].path, order);
+        if (i) {
+            strcat(w.nodes[w.n].path, "/");
+            strcat(w.nodes[w.n].path, names.names[0]);
+        }
+        struct node *n = node(NULL);
+        n->type = ST_RULE;
+        n->id = w.rule;
+        n->device_type = ST_CHAIN;
+        n->device = w.chain;
+    }
+    store_names_free(&names);
+}
+
 static void make_nodes(void)
 {
     char good[256];
+
+    policy_nodes();
 
     object(ST_BRIDGE, &w.bridge, ST_BRIDGE, &w.bridge);
     object(ST_ROUTER, &w.router, ST_ROUTER, &w.router);
@@ -199,13 +272,33 @@ static void begin(void)
         abort();
     w.db = objects_open(w.store);
     make_objects();
+    make_policy();
     make_nodes();
     w.topo = topo_new();
     if (sync_open(w.store, w.topo, &o, &cb, &w.sync, &e))
         abort();
     sync_load(w.sync, TOPO_BRIDGE, &w.bridge);
     sync_load(w.sync, TOPO_ROUTER, &w.router);
+    sync_load(w.sync, TOPO_CHAIN, &w.chain);
+    sync_load(w.sync, TOPO_IP_GROUP, &w.group);
+    sync_load(w.sync, TOPO_MIRROR, &w.mirror);
     run();
+}
+
+static void check_policy(const struct topo_port *p)
+{
+    const struct topo_chain *c = topo_chain(w.topo, topo_find(w.topo, &w.chain));
+    const struct topo_ip_group *g = topo_ip_group(w.topo, topo_find(w.topo, &w.group));
+    const struct topo_mirror *m = topo_mirror(w.topo, topo_find(w.topo, &w.mirror));
+    const struct topo_chain *in = topo_chain(w.topo, p->insert_in);
+
+    if (c->obj.missing || c->n_rules != 1 || c->rules[0].type != RULE_SNAT ||
+        c->rules[0].n_targets != 1 || c->rules[0].cond.n_in_ports != 1 || c->n_loggers != 1)
+        abort();
+    if (g->obj.missing || topo_ip_set_size(g->members) != 1 || m->obj.missing || m->n_conds != 1)
+        abort();
+    if (!p->mark || p->dscp != 22 || !p->trace || !in || in->n_rules != 1)
+        abort();
 }
 
 /* All as it is when every node is good. */
@@ -225,6 +318,7 @@ static void check(void)
         abort();
     if (topo_mac_lookup(b->macs, 0, &m) != p->obj.self)
         abort();
+    check_policy(p);
 }
 
 static void write_bad(const struct node *n, const uint8_t *data, size_t size, bool edit)

@@ -439,14 +439,82 @@ static void test_l2insertion_and_remote_peers(void **state)
     assert_says("field container: is already taken by container");
 }
 
+static void test_insertions(void **state)
+{
+    struct uuid b = make(ST_BRIDGE, "{}"), r = make(ST_ROUTER, "{}");
+    struct uuid vm = bridge_port(&b, 0), vm2 = bridge_port(&b, 0), srv = bridge_port(&b, 0);
+    struct uuid rp = router_port(&r);
+
+    (void)state;
+#define INSERTION(port, srv, mac, vlan)                                                            \
+    "{'portId':'%s','srvPortId':'%s','mac':'" mac "','vlan':" vlan "}", u(port), u(srv)
+    make_rc(-EINVAL, ST_L2INSERTION, INSERTION(&vm, &vm, "02:00:00:00:00:01", "0"));
+    assert_says("field srv-port: is the inspected port itself");
+    make_rc(-EINVAL, ST_L2INSERTION, INSERTION(&rp, &srv, "02:00:00:00:00:01", "0"));
+    assert_says("field port: is not a port of a bridge");
+    struct uuid in = make(ST_L2INSERTION, INSERTION(&vm, &srv, "02:00:00:00:00:01", "0"));
+    make_rc(-EBUSY, ST_L2INSERTION, INSERTION(&srv, &vm2, "02:00:00:00:00:02", "0"));
+    assert_says("field port: has a service behind it");
+    make_rc(-EBUSY, ST_L2INSERTION, INSERTION(&vm2, &vm, "02:00:00:00:00:02", "0"));
+    assert_says("field srv-port: is inspected itself");
+    make_rc(-EBUSY, ST_L2INSERTION, INSERTION(&vm2, &srv, "02:00:00:00:00:02", "7"));
+    assert_says("field vlan: the service inspects 02:00:00:00:00:01 too");
+    set(ST_L2INSERTION, &in, "{'vlan':7}");
+    make(ST_L2INSERTION, INSERTION(&vm2, &srv, "02:00:00:00:00:02", "7"));
+    set_rc(-EBUSY, ST_L2INSERTION, &in, "{'vlan':0}");
+}
+
+static size_t n_listed(const struct uuid *port, const char *list)
+{
+    json_t *body = get(ST_PORT, port);
+    size_t n = json_array_size(json_object_get(body, list));
+
+    json_decref(body);
+    return n;
+}
+
+/* A port lists what hangs on it, and only that. */
+static void test_lists(void **state)
+{
+    struct uuid b = make(ST_BRIDGE, "{}"), vm = bridge_port(&b, 0), srv = bridge_port(&b, 0);
+    struct uuid g = make(ST_PORT_GROUP, "{'name':'g'}"), h = make(ST_PORT_GROUP, "{'name':'h'}");
+
+    (void)state;
+    struct uuid m = make(ST_PORT_GROUP_PORT, "{'portGroupId':'%s','portId':'%s'}", u(&g), u(&vm));
+    make(ST_PORT_GROUP_PORT, "{'portGroupId':'%s','portId':'%s'}", u(&h), u(&vm));
+    assert_int_equal(n_listed(&vm, "portGroupIds"), 2);
+    set_rc(-EINVAL, ST_PORT, &vm, "{'portGroupIds':['%s']}", u(&g));
+    assert_says("field port-groups: is a read-only attribute");
+    del(ST_PORT_GROUP_PORT, &m);
+    assert_int_equal(n_listed(&vm, "portGroupIds"), 1);
+    del(ST_PORT_GROUP, &h);
+    assert_int_equal(n_listed(&vm, "portGroupIds"), 0);
+
+    make(ST_L2INSERTION, INSERTION(&vm, &srv, "02:00:00:00:00:01", "0"));
+    make(ST_TRACE_REQUEST, "{'portId':'%s'}", u(&vm));
+    assert_int_equal(n_listed(&vm, "insertionIds"), 1);
+    assert_int_equal(n_listed(&srv, "srvInsertionIds"), 1);
+    assert_int_equal(n_listed(&vm, "traceRequestIds"), 1);
+    del(ST_PORT, &srv);
+    assert_int_equal(n_listed(&vm, "insertionIds"), 0);
+    assert_int_equal(count(ST_L2INSERTION, NULL), 0);
+    make(ST_PORT_GROUP_PORT, "{'portGroupId':'%s','portId':'%s'}", u(&g), u(&vm));
+    del(ST_PORT, &vm);
+    assert_int_equal(count(ST_TRACE_REQUEST, NULL), 0);
+    del(ST_PORT_GROUP, &g); /* no back reference has stayed behind */
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, db_setup, db_teardown)
     const struct CMUnitTest tests[] = {
-        T(test_references),    T(test_port_device), T(test_links),
-        T(test_bindings),      T(test_routes),      T(test_local_routes),
-        T(test_tunnel_zones),  T(test_members),     T(test_bgp),
-        T(test_load_balancer), T(test_vtep),        T(test_l2insertion_and_remote_peers),
+        T(test_insertions),   T(test_lists),
+        T(test_references),   T(test_port_device),
+        T(test_links),        T(test_bindings),
+        T(test_routes),       T(test_local_routes),
+        T(test_tunnel_zones), T(test_members),
+        T(test_bgp),          T(test_load_balancer),
+        T(test_vtep),         T(test_l2insertion_and_remote_peers),
     };
 
     return run_on_stores(tests);

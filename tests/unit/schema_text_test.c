@@ -75,6 +75,13 @@ static void test_scalars(void **state)
     both(ST_RULE, "ethertype", "0x0806", "2054", "2054");
     both(ST_RULE, "ethertype", "ipv6", "34525", "34525");
     both(ST_RULE, "proto", "tcp", "6", "6");
+    both(ST_RULE, "tcp-flags", "ack,syn", "18", "syn,ack");
+    both(ST_RULE, "tcp-flags", "0x11", "17", "fin,ack");
+    both(ST_RULE, "tcp-flags", "none", "0", "none");
+    both(ST_RULE, "tcp-flags", "!SYN", "2", "!syn");
+    no(ST_RULE, "tcp-flags", "syn,sin", "is not a number");
+    no(ST_RULE, "tcp-flags", "syn,", "is not a number");
+    no(ST_RULE, "tcp-flags", "1024", "is not within 0..511");
     both(ST_RULE, "proto", "!17", "17", "!17");
     no(ST_RULE, "vlan", "!5", "is not a number");
     both(ST_ROUTE, "type", "blackhole", "\"BlackHole\"", "blackhole");

@@ -172,10 +172,59 @@ static void test_conditions(void **state)
     no(ST_TRACE_REQUEST, "{'portId':'" UUID "','bridgeId':'" UUID "'}", "exactly one of");
 }
 
+#define RULE(rest) "{" CHAIN "," rest "}"
+
+/* What no packet can be. */
+static void test_contradictions(void **state)
+{
+    (void)state;
+    no(ST_RULE, RULE("'type':'drop','matchForwardFlow':true,'matchReturnFlow':true"),
+       "field flow: no packet goes in both directions");
+    no(ST_RULE, RULE("'type':'drop','nwProto':47,'tpDst':{'start':5}"),
+       "field dst-port: protocol 47 has no ports");
+    yes(ST_RULE, RULE("'type':'drop','nwProto':47,'invNwProto':true,'tpDst':{'start':5}"), NULL,
+        NULL);
+    yes(ST_RULE, RULE("'type':'drop','nwProto':132,'tpDst':{'start':5}"), NULL, NULL);
+    no(ST_RULE, RULE("'type':'drop','nwProto':1,'tpSrc':{'start':256}"),
+       "field src-port: 256 is no ICMP type");
+    no(ST_RULE, RULE("'type':'drop','nwProto':58,'tpDst':{'start':300}"),
+       "field dst-port: 300 is no ICMP code");
+    no(ST_RULE, RULE("'type':'drop','nwProto':1,'nwSrcAddress':'fd00::/8'"),
+       "field proto: 1 is ICMP of IPv4, and the packets are IPv6");
+    no(ST_RULE, RULE("'type':'drop','nwProto':58,'dlType':2048"),
+       "field proto: 58 is ICMPv6, and the packets are IPv4");
+    no(ST_RULE, RULE("'type':'drop','dlType':2054,'tpDst':{'start':5}"),
+       "field dst-port: frames of ethertype 2054 have none");
+    no(ST_RULE, RULE("'type':'drop','dlType':35020,'nwDstAddress':'10.0.0.1'"),
+       "field dst: frames of ethertype 35020 have none");
+    yes(ST_RULE, RULE("'type':'drop','dlType':35020,'invDlType':true,'nwDstAddress':'10.0.0.1'"),
+        NULL, NULL);
+    no(ST_TRACE_REQUEST, "{'portId':'" UUID "','noVlan':true,'vlan':0}",
+       "tracerequest: field vlan");
+}
+
+static void test_flags(void **state)
+{
+    (void)state;
+    no(ST_RULE, RULE("'type':'drop','tcpFlags':2"), "field tcp-flags: needs proto tcp");
+    no(ST_RULE, RULE("'type':'drop','tcpFlags':2,'nwProto':17"),
+       "field tcp-flags: needs proto tcp");
+    no(ST_RULE, RULE("'type':'drop','tcpFlags':2,'nwProto':6,'invNwProto':true"),
+       "needs proto tcp");
+    no(ST_RULE, RULE("'type':'drop','tcpFlagsMask':2,'nwProto':6"),
+       "field tcp-flags-mask: needs tcp-flags");
+    no(ST_RULE, RULE("'type':'drop','tcpFlags':3,'tcpFlagsMask':2,'nwProto':6"),
+       "field tcp-flags: has flags that tcp-flags-mask lacks");
+    no(ST_RULE, RULE("'type':'drop','tcpFlags':0,'nwProto':6"), "none needs tcp-flags-mask");
+    no(ST_RULE, RULE("'type':'drop','tcpFlags':512,'nwProto':6"), "is not within 0..511");
+    yes(ST_RULE, RULE("'type':'drop','tcpFlags':0,'tcpFlagsMask':18,'nwProto':6"), NULL, NULL);
+    no(ST_RULE, RULE("'type':'drop','icmpId':5"), "field icmp-id: needs proto icmp or icmpv6");
+    yes(ST_RULE, RULE("'type':'drop','icmpId':5,'nwProto':58"), NULL, NULL);
+}
+
 static void test_rule_types(void **state)
 {
     (void)state;
-#define RULE(rest) "{" CHAIN "," rest "}"
     no(ST_RULE, "{" CHAIN "}", "field type: is required");
     no(ST_RULE, RULE("'type':'jump'"), "field jump-to: is required by rules of type jump");
     yes(ST_RULE, RULE("'type':'jump','jumpChainId':'" UUID "'"), NULL, NULL);
@@ -196,6 +245,10 @@ static void test_rule_types(void **state)
     no(ST_RULE, RULE("'type':'rev_snat','natTargets':[{'addressFrom':'10.0.0.1'}]"),
        "field target: is not for rules of type rev_snat");
     yes(ST_RULE, RULE("'type':'rev_snat'"), "flowAction", "\"accept\"");
+    yes(ST_RULE, RULE("'type':'log'"), "flowAction", NULL);
+    no(ST_RULE, RULE("'type':'l2_transform'"), "l2_transform changes nothing without");
+    no(ST_RULE, RULE("'type':'l2_transform','popVlan':true,'targetPortId':'" UUID "'"),
+       "field target-port: is for action redirect only");
     no(ST_RULE, RULE("'type':'drop','position':0"), "field pos: 0 is not 1 or more");
 }
 
@@ -245,6 +298,12 @@ static void test_nat(void **state)
         RULE("'type':'dnat','nwDstAddress':'2001:db8::9',"
              "'natTargets':[{'addressFrom':'2001:db8::1','addressTo':'2001:db8::f'}]"),
         "fragmentPolicy", "\"unfragmented\"");
+    char many[64 * 65 + 200] = RULE("'type':'snat','natTargets':[") "";
+    many[strlen(many) - 1] = '\0';
+    for (unsigned i = 0; i < 65; i++)
+        sprintf(many + strlen(many), "%s{'addressFrom':'10.0.0.%u','portFrom':1}", i ? "," : "", i);
+    strcat(many, "]}");
+    no(ST_RULE, many, "field target: are 65, 64 are the most");
 }
 
 static void test_partial_and_tolerant(void **state)
@@ -274,6 +333,7 @@ int main(void)
         cmocka_unit_test(test_values),     cmocka_unit_test(test_canonical),
         cmocka_unit_test(test_conditions), cmocka_unit_test(test_rule_types),
         cmocka_unit_test(test_nat),        cmocka_unit_test(test_partial_and_tolerant),
+        cmocka_unit_test(test_flags),      cmocka_unit_test(test_contradictions),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

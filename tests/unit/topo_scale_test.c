@@ -1,10 +1,12 @@
-/* Cost follows the change: store operations counted on a bridge of 5,000 ports and in tables of a
- * hundred and of 60,000 entries; and what it takes from memory. */
+/* Cost follows the change: store operations counted on a bridge of 5,000 ports, in tables of a
+ * hundred and of 60,000 entries, in chains of 10,000 rules and groups of 100,000 addresses; and
+ * what it takes from memory. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "topo_flaky.h"
+#include "topology/policy.h"
 
 enum { N_PORTS = 5000, N_HOSTS = 50, PER_COMMIT = 100 };
 
@@ -181,11 +183,142 @@ static void one_entry_of_sixty_thousand(void **state)
     (void)state;
 }
 
+/* 'n' objects of a type that say 'key': 'format' % i, below a parent. */
+static void make_many(struct cloud *c, enum schema_type_id type, const char *parent_key,
+                      const struct uuid *parent, const char *key, const char *format, unsigned n,
+                      const char *fixed_key, const char *fixed)
+{
+    enum { COMMIT = 100 };
+    struct error e = {0};
+    char value[64];
+    struct uuid id;
+
+    for (unsigned i = 0; i < n; i += COMMIT) {
+        struct objects_txn *t = objects_begin(c->db);
+        for (unsigned j = i; j < MIN(i + COMMIT, n); j++) {
+            snprintf(value, sizeof value, format, j >> 16, j >> 8 & 255, j & 255);
+            json_t *attrs = json_pack("{s:s,s:s,s:s*}", parent_key, text_of(parent), key, value,
+                                      fixed_key, fixed);
+            assert_int_equal(objects_create(t, type, attrs, &id, &e), 0);
+            json_decref(attrs);
+        }
+        if (objects_commit(t, &e))
+            fail_msg("%s", e.message);
+        objects_abort(t);
+    }
+}
+
+static void one_member_of_a_hundred_thousand(void **state)
+{
+    enum { N = 100000 };
+    struct cloud c;
+
+    cloud_open(&c);
+    struct uuid g = make(&c, ST_IP_ADDR_GROUP, "{'name':'g'}");
+    make_many(&c, ST_IP_ADDR, "ipAddrGroupId", &g, "addr", "10.%u.%u.%u", N, "", NULL);
+    struct flaky *store = flaky_open(&c);
+    struct agent *a = agent_flaky(&c, store, "h");
+    topo_ref ref = load(a, TOPO_IP_GROUP, &g);
+    const struct topo_ip_group *group = topo_ip_group(a->topo, ref);
+    assert_int_equal(topo_ip_set_size(group->members), N);
+
+    uint64_t gets = store->gets, lists = store->lists, commits = objects_stats(c.db)->commits;
+    a->n_changes = 0;
+    struct uuid m = make(&c, ST_IP_ADDR, "{'ipAddrGroupId':'%s','addr':'fd00::1'}", text_of(&g));
+    settle(a);
+    struct ip ip = ip_of("fd00::1");
+    assert_true(topo_ip_set_has(group->members, &ip));
+    assert_ptr_equal(topo_get(a->topo, ref), group); /* not even published again */
+    assert_int_equal(store->gets - gets, 2);         /* the log, the member */
+    assert_int_equal(store->lists - lists, 0);
+    assert_int_equal(objects_stats(c.db)->commits - commits, 1);
+    assert_int_equal(a->n_changes, 1);
+
+    gets = store->gets;
+    destroy(&c, ST_IP_ADDR, &m);
+    settle(a);
+    assert_false(topo_ip_set_has(group->members, &ip));
+    assert_int_equal(store->gets - gets, 1);
+
+    /* more at once than the log names: the ids are listed, what is new is read */
+    gets = store->gets;
+    make_many(&c, ST_IP_ADDR, "ipAddrGroupId", &g, "addr", "11.%u.%u.%u", 200, "", NULL);
+    settle(a);
+    assert_int_equal(topo_ip_set_size(group->members), N + 200);
+    assert_true(store->gets - gets < 220);
+    agent_stop(a);
+    cloud_close(&c);
+    (void)state;
+}
+
+static void one_rule_of_ten_thousand(void **state)
+{
+    enum { N = 10000 };
+    struct cloud c;
+
+    cloud_open(&c);
+    struct uuid chain = make(&c, ST_CHAIN, "{'name':'c'}");
+    make_many(&c, ST_RULE, "chainId", &chain, "nwSrcAddress", "10.%u.%u.%u", N, "type", "drop");
+    struct flaky *store = flaky_open(&c);
+    struct agent *a = agent_flaky(&c, store, "h");
+    topo_ref ref = load(a, TOPO_CHAIN, &chain);
+    assert_int_equal(topo_chain(a->topo, ref)->n_rules, N);
+
+    uint64_t gets = store->gets, lists = store->lists;
+    struct uuid r =
+        make(&c, ST_RULE, "{'chainId':'%s','type':'accept','position':5000}", text_of(&chain));
+    settle(a);
+    assert_int_equal(topo_chain(a->topo, ref)->n_rules, N + 1);
+    assert_true(uuid_equal(&topo_chain(a->topo, ref)->rules[4999].id, &r));
+    /* the log, the rule, its place, the list of chunks, the chunk; a full one had to be split */
+    assert_in_range(store->gets - gets, 5, 6);
+    assert_int_equal(store->lists - lists, 0);
+
+    gets = store->gets;
+    change(&c, ST_RULE, &r, "{'type':'reject'}");
+    settle(a);
+    assert_int_equal(topo_chain(a->topo, ref)->rules[4999].type, RULE_REJECT);
+    assert_in_range(store->gets - gets, 4, 5);
+
+    gets = store->gets;
+    destroy(&c, ST_RULE, &r);
+    settle(a);
+    assert_int_equal(topo_chain(a->topo, ref)->n_rules, N);
+    assert_true(store->gets - gets <= 5);
+
+    /* any order of changes ends in the order that is in the store */
+    struct random rnd_state = {1};
+    for (unsigned i = 0; i < 40; i++) {
+        uint32_t at = (uint32_t)(rnd(&rnd_state) % topo_chain(a->topo, ref)->n_rules);
+        struct uuid id = topo_chain(a->topo, ref)->rules[at].id;
+        if (i % 3 == 2)
+            destroy(&c, ST_RULE, &id);
+        else
+            change(&c, ST_RULE, &id, "{'position':%u}",
+                   (unsigned)(rnd(&rnd_state) % (topo_chain(a->topo, ref)->n_rules) + 1));
+        if (i % 4 == 3)
+            settle(a);
+    }
+    settle(a);
+    struct agent *fresh = agent_open(&c, &uuid_zero);
+    const struct topo_chain *want = topo_chain(fresh->topo, load(fresh, TOPO_CHAIN, &chain));
+    const struct topo_chain *have = topo_chain(a->topo, ref);
+    assert_int_equal(have->n_rules, want->n_rules);
+    for (uint32_t i = 0; i < want->n_rules; i++)
+        assert_true(uuid_equal(&have->rules[i].id, &want->rules[i].id));
+    agent_stop(fresh);
+    agent_stop(a);
+    cloud_close(&c);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_port_of_five_thousand),
         cmocka_unit_test(one_entry_of_sixty_thousand),
+        cmocka_unit_test(one_member_of_a_hundred_thousand),
+        cmocka_unit_test(one_rule_of_ten_thousand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
