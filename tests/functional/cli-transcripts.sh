@@ -104,6 +104,29 @@ mn> chain chain0 rule add flow return-flow type accept
 chain0:rule4
 mn> chain chain0 rule list flow return-flow
 rule rule4 flow return-flow fragment-policy any pos 1 type accept
+mn> chain chain0 add rule dst 192.168.79.119 in-ports router0:port1 pos 2 type rev_snat action accept
+chain0:rule5
+mn> chain chain0 add rule hw-dst 01:00:00:00:00:00 hw-dst-mask 0100.0000.0000 pos 2 type drop
+chain0:rule6
+mn> chain chain0 add rule ethertype 2048 src 0.0.0.0/0 in-ports router0:port0 fragment-policy header pos 2 type drop
+chain0:rule7
+mn> chain create name sg
+chain1
+mn> chain chain1 add rule src 172.16.3.3 out-ports router0:port0 type snat action accept target 198.51.100.3
+chain1:rule0
+mn> chain chain1 add rule ethertype !2054 pos 2 type drop
+chain1:rule1
+mn> chain chain1 add rule type jump jump-to chain0 pos 2
+chain1:rule2
+mn> chain chain1 add rule proto tcp tcp-flags syn tcp-flags-mask syn,ack pos 3 type log
+chain1:rule3
+mn> chain chain1 add rule tcp-flags syn type drop
+mn-cli: rule: field tcp-flags: needs proto tcp
+mn> chain chain1 list rule
+rule rule0 src 172.16.3.3 out-ports router0:port0 fragment-policy any pos 1 type snat action accept target 198.51.100.3
+rule rule2 fragment-policy any pos 2 type jump jump-to chain0
+rule rule3 proto 6 tcp-flags syn tcp-flags-mask syn,ack fragment-policy any pos 3 type log
+rule rule1 ethertype !2054 fragment-policy any pos 4 type drop
 mn> bridge bridge0 port port0 set infilter chain0
 mn> bridge bridge0 port infilter chain0 show infilter
 chain0
@@ -157,6 +180,11 @@ qos-policy0:qos-dscp-rule0
 mn> bridge bridge0 set qos-policy gold
 mn> bridge bridge0 show qos-policy
 qos-policy0
+mn> l2insertion add fail-open true mac fa:16:3e:a4:dd:58 port bridge0:port0 pos 0 srv-port bridge1:port0 vlan 10
+l2insertion0
+mn> l2insertion list
+l2insertion l2insertion0 port bridge0:port0 srv-port bridge1:port0 vlan 10 pos 0 fail-open true mac fa:16:3e:a4:dd:58
+mn> l2insertion l2insertion0 delete
 mn> ip-address-group create name ipa
 ipg0
 mn> ip-address-group ipg0 add ip address 192.168.1.100
