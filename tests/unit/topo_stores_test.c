@@ -3,6 +3,7 @@
 #include "topo_cloud.h"
 
 #include "store_zk.h"
+#include "topology/policy.h"
 
 static const bool other_processes;
 
@@ -33,6 +34,48 @@ static topo_ref mac_at(const struct agent *x, topo_ref bridge, const struct mac 
     const struct topo_bridge *br = topo_bridge(x->topo, bridge);
 
     return br && !br->obj.missing ? topo_mac_lookup(br->macs, 0, m) : 0;
+}
+
+static uint32_t n_rules(const struct agent *x, topo_ref chain)
+{
+    const struct topo_chain *c = topo_chain(x->topo, chain);
+
+    return c && !c->obj.missing ? c->n_rules : 0;
+}
+
+static bool is_member(const struct agent *x, topo_ref group, const char *text)
+{
+    const struct topo_ip_group *g = topo_ip_group(x->topo, group);
+    struct ip ip = ip_of(text);
+
+    return g && !g->obj.missing && topo_ip_set_has(g->members, &ip);
+}
+
+/* Rules, members and marks, told as they change. */
+static void policy(struct cloud *c, struct agent *a, struct agent *b, const struct uuid *port)
+{
+    struct uuid chain = make(c, ST_CHAIN, "{'name':'c'}");
+    struct uuid group = make(c, ST_IP_ADDR_GROUP, "{'name':'g'}");
+    topo_ref ca = sync_load(a->sync, TOPO_CHAIN, &chain);
+    topo_ref ga = sync_load(a->sync, TOPO_IP_GROUP, &group);
+
+    until(topo_get(a->topo, ca) && topo_get(a->topo, ga));
+    struct uuid rule = make(c, ST_RULE, "{'chainId':'%s','type':'drop'}", text_of(&chain));
+    make(c, ST_RULE, "{'chainId':'%s','type':'accept'}", text_of(&chain));
+    until(n_rules(a, ca) == 2);
+    destroy(c, ST_RULE, &rule);
+    until(n_rules(a, ca) == 1);
+    struct uuid m = make(c, ST_IP_ADDR, "{'ipAddrGroupId':'%s','addr':'fd00::1'}", text_of(&group));
+    until(is_member(a, ga, "fd00::1"));
+    destroy(c, ST_IP_ADDR, &m);
+    until(!is_member(a, ga, "fd00::1"));
+    struct uuid q = make(c, ST_QOS_POLICY, "{'name':'q'}");
+    change(c, ST_PORT, port, "{'qosPolicyId':'%s'}", text_of(&q));
+    make(c, ST_QOS_DSCP_RULE, "{'policyId':'%s','dscpMark':9}", text_of(&q));
+    until(topo_port(a->topo, ref_of(a, port))->dscp == 9);
+    until(topo_port(b->topo, ref_of(b, port))->dscp == 9);
+    destroy(c, ST_CHAIN, &chain);
+    until(topo_get(a->topo, ca)->missing);
 }
 
 static void story(const char *url)
@@ -66,6 +109,7 @@ static void story(const char *url)
     sync_learn_mac(b->learner, clock_ns(), bb, 0, &m, ref_of(b, &p2));
     until(mac_at(a, ba, &m) == ref_of(a, &p2));
 
+    policy(&c, a, b, &p2);
     change(&c, ST_PORT, &p2, "{'adminStateUp':false}");
     until(!topo_port(a->topo, ref_of(a, &p2))->admin_up);
     topo_ref h2 = ref_of(a, &b->host);
