@@ -1,12 +1,15 @@
 #include "datapath/datapath.h"
 
+#include <inttypes.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "datapath/fillings.h"
 
-static const struct dp_ops *const fillings[] = {&dp_ebpf_ops, &dp_memory_ops};
+static const struct dp_ops *const fillings[] = {&dp_ebpf_ops, &dp_ovs_ops, &dp_memory_ops};
 
 static const struct dp_ops *find(const char *type)
 {
@@ -139,4 +142,13 @@ unsigned dp_ttl_needed(const struct flow_out *outs, unsigned n)
         if (outs[i].set & FLOW_DEC_TTL)
             most = MAX(most, outs[i].ttl_dec);
     return most;
+}
+
+void dp_device_name(const char *name, const char *suffix, char buf[16])
+{
+    if (strlen(name) <= 8)
+        snprintf(buf, 16, "mn-%.8s-%.3s", name, suffix);
+    else
+        snprintf(buf, 16, "mn-%08" PRIx32 "-%.3s", (uint32_t)hash_stable(name, strlen(name), 0),
+                 suffix);
 }

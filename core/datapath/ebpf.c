@@ -1,22 +1,16 @@
-#include <inttypes.h>
 #include <netlink/netlink.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "datapath/ebpf_internal.h"
 
 void ebpf_device_name(const struct ebpf_dp *d, const char *suffix, char buf[16])
 {
-    if (strlen(d->name) <= 8)
-        snprintf(buf, 16, "mn-%.8s-%.3s", d->name, suffix);
-    else
-        snprintf(buf, 16, "mn-%08" PRIx32 "-%.3s",
-                 (uint32_t)hash_stable(d->name, strlen(d->name), 0), suffix);
+    dp_device_name(d->name, suffix, buf);
 }
 
 static struct ebpf_dp *new_dp(const struct dp_options *opts)

@@ -7,7 +7,7 @@
 
 #define DP_MAX_QUEUES 64u
 
-extern const struct dp_ops dp_ebpf_ops, dp_memory_ops;
+extern const struct dp_ops dp_ebpf_ops, dp_ovs_ops, dp_memory_ops;
 
 /* The name of a flow: its mask without the fields no datapath matches (TTL, ICMP id, malformed),
  * and its key under that mask. */
@@ -30,5 +30,8 @@ static inline struct dp_bucket dp_bucket_of(uint32_t kbps, uint32_t burst_kb)
     return (struct dp_bucket){.cost = MAX(1u, (8000000ull << DP_COST_SHIFT) / kbps),
                               .depth_ns = (uint64_t)burst_kb * 1000000000u / kbps};
 }
+
+/* What a device of instance 'name' is called: "mn-NAME-SUFFIX" while that fits. */
+void dp_device_name(const char *name, const char *suffix, char buf[16]);
 
 #endif

@@ -33,6 +33,10 @@ static void check_headers(struct rig *r, const uint8_t *ext, size_t n_ext, uint8
     out.tp_dst = 4444;
     out.ttl_dec = 1;
     out.eth_dst = MAC("ac:ca:ba:00:00:01");
+    if (rig_is_ovs(r) && key.ip_frag == FLOW_FRAG_LATER) { /* it can't see the protocol */
+        rig_flow_rc(r, &key, &mask, &out, 1, -ENOTSUP);
+        return;
+    }
     rig_flow(r, &key, &mask, &out, 1);
     uint8_t *p = packet_rewrite(want.b, &want.size, &out);
 
@@ -87,6 +91,10 @@ static void test_long_chain_goes_up(void **state)
                (uint8_t[8]){i < 8 ? WIRE_PROTO_DSTOPTS : WIRE_PROTO_TCP, 0, 1, 4, 0, 0, 0, 0}, 8);
     struct frame f = with_headers(&k, ext, sizeof ext, WIRE_PROTO_DSTOPTS);
 
+    if (rig_is_ovs(r)) { /* follows a chain of any length */
+        rig_close(r);
+        skip();
+    }
     rig_flow(r, &key, &mask, &out, 1);
     rig_send(r, 1, &f);
     rig_expect_upcall(r, 1, &f, DP_MISS);
@@ -113,25 +121,34 @@ static void test_hairpin(void **state)
     rig_close(r);
 }
 
+/* Flow n of the same packets, each under a mask of its own; none covers another's. */
+static struct dp_flow masked_flow(const struct flow_key *base, unsigned n,
+                                  const struct flow_out *out)
+{
+    struct dp_flow f = {.key = *base, .mask = mask_port(), .outs = out, .n_outs = 1};
+
+    f.key.tp_dst = (uint16_t)(n + 1);
+    f.mask.tp_src = (uint16_t)(n + 1);
+    f.mask.tp_dst = 0xffff;
+    f.mask.eth_type = 0xffff;
+    f.mask.ip_proto = 0xff;
+    return f;
+}
+
 /* A mask too many is refused, the rest works on; masks given back are free again. */
 static void test_masks_full(void **state)
 {
     struct rig *r = rig_open(*state, 2);
     struct flow_out out = rig_out(r, 2);
-    struct flow_key k = key_of(WIRE_PROTO_UDP, "10.0.0.1", "10.0.0.2", 0x5555, 0x5555), key;
+    struct flow_key k = key_of(WIRE_PROTO_UDP, "10.0.0.1", "10.0.0.2", 0x5555, 1), key;
     struct frame f = frame_of(&k);
     unsigned n = 0;
     int rc = 0;
 
     key = rig_key(r, 1, &f);
     for (; n < 200 && !rc; n++) {
-        struct flow_key mask = mask_port();
-        struct dp_flow flow = {.key = key, .outs = &out, .n_outs = 1};
+        struct dp_flow flow = masked_flow(&key, n, &out);
 
-        mask.tp_src = (uint16_t)(n + 1);
-        mask.eth_type = 0xffff;
-        mask.ip_proto = 0xff;
-        flow.mask = mask;
         dp_flow_put(r->dp, 0, &flow, 1, &rc);
     }
     assert_true(n > 60);
@@ -141,12 +158,9 @@ static void test_masks_full(void **state)
     if (rc)
         assert_int_equal(rig_counter(r, "masks_full"), 1);
     for (unsigned i = 0; i < n - (rc != 0); i++) {
-        struct flow_key mask = mask_port();
+        struct dp_flow flow = masked_flow(&key, i, &out);
 
-        mask.tp_src = (uint16_t)(i + 1);
-        mask.eth_type = 0xffff;
-        mask.ip_proto = 0xff;
-        assert_int_equal(rig_flow_del(r, &key, &mask, NULL), 0);
+        assert_int_equal(dp_flow_del(r->dp, 0, &flow, 1, NULL), 0);
     }
     rig_send(r, 1, &f);
     rig_expect_upcall(r, 1, &f, DP_MISS);
@@ -161,6 +175,33 @@ static void test_masks_full(void **state)
     assert_int_equal(rc, 0);
     rig_send(r, 1, &f);
     rig_expect(r, 2, &f);
+    rig_close(r);
+}
+
+/* Flows that overlap agree in what they do: which of them a packet follows is all the same, and a
+ * flow that another covers may be refused. */
+static void test_overlap(void **state)
+{
+    struct rig *r = rig_open(*state, 2);
+    struct flow_out out = rig_out(r, 2);
+    struct flow_key k = key_of(WIRE_PROTO_UDP, "10.0.0.1", "10.0.0.2", 5, 6);
+    struct frame f = frame_of(&k);
+    struct flow_key key = rig_key(r, 1, &f), narrow = mask_all(), wide = mask_port();
+    struct dp_flow flow = {.key = key, .mask = narrow, .outs = &out, .n_outs = 1};
+    int rc;
+
+    wide.eth_type = 0xffff;
+    rig_flow(r, &key, &wide, &out, 1);
+    dp_flow_put(r->dp, 0, &flow, 1, &rc);
+    assert_true(!rc || rc == -ENOTSUP);
+    rig_send(r, 1, &f);
+    rig_expect(r, 2, &f);
+    dp_flow_del(r->dp, 0, &flow, 1, NULL);
+    rig_send(r, 1, &f);
+    rig_expect(r, 2, &f);
+    assert_int_equal(rig_flow_del(r, &key, &wide, NULL), 0);
+    rig_send(r, 1, &f);
+    rig_expect_upcall(r, 1, &f, DP_MISS);
     rig_close(r);
 }
 
@@ -295,9 +336,13 @@ static void test_queues(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_extension_headers), cmocka_unit_test(test_long_chain_goes_up),
-        cmocka_unit_test(test_hairpin),           cmocka_unit_test(test_masks_full),
-        cmocka_unit_test(test_not_matchable),     cmocka_unit_test(test_queues),
+        cmocka_unit_test(test_extension_headers),
+        cmocka_unit_test(test_long_chain_goes_up),
+        cmocka_unit_test(test_hairpin),
+        cmocka_unit_test(test_masks_full),
+        cmocka_unit_test(test_overlap),
+        cmocka_unit_test(test_not_matchable),
+        cmocka_unit_test(test_queues),
     };
 
     return rig_main("corners", tests, ARRAY_SIZE(tests));

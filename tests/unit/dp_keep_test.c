@@ -140,6 +140,8 @@ static void test_killed(void **state)
     assert_int_equal(found.cookies, 9);
     assert_int_equal(dp_port_add(r->dp, "p1", &r->port[1], &e), 0);
     assert_int_equal(dp_port_add(r->dp, "p2", &r->port[2], &e), 0);
+    if (rig_is_ovs(r)) /* what waited died with its socket */
+        rig_send(r, 1, &waits);
     rig_expect_upcall(r, 1, &waits, DP_MISS);
     rig_send(r, 1, &one);
     rig_expect(r, 2, &one);
@@ -159,9 +161,15 @@ static void test_interface_gone_meanwhile(void **state)
     else
         assert_int_equal(memory_if_del(r->dp, "p2"), 0);
     rig_reopen(r);
-    assert_int_equal(rig_port(r, 2).port_no, r->port[2]);
-    assert_int_equal(rig_port(r, 2).ifindex, 0);
-    assert_int_equal(dp_port_del(r->dp, r->port[2], &e), 0);
+    if (rig_is_ovs(r)) { /* the kernel forgot it, and its number isn't given away soon */
+        assert_int_equal(rig_port(r, 2).port_no, 0);
+        rig_add_port(r);
+        assert_true(r->port[4] > r->port[3]);
+    } else {
+        assert_int_equal(rig_port(r, 2).port_no, r->port[2]);
+        assert_int_equal(rig_port(r, 2).ifindex, 0);
+        assert_int_equal(dp_port_del(r->dp, r->port[2], &e), 0);
+    }
     rig_send(r, 1, &f);
     rig_expect_upcall(r, 1, &f, DP_MISS);
     rig_close(r);
@@ -223,7 +231,7 @@ static void test_no_trace(void **state)
     struct rig *r = rig_open(*state, 3);
     char cmd[200];
 
-    if (!rig_kernel(r)) {
+    if (!rig_kernel(r) || rig_is_ovs(r)) {
         rig_close(r);
         skip();
     }
@@ -307,7 +315,7 @@ static void test_memory(void **state)
 
     printf("%s: %.0f bytes a flow, %lu KiB kernel and %lu KiB process without\n", r->type, each,
            (unsigned long)kernel[0] / 1024, (unsigned long)process[0] / 1024);
-    assert_true(each > 64 && each < 512);
+    assert_true(each > 64 && each < (rig_is_ovs(r) ? 4096 : 512));
     assert_int_equal(dp_flow_del(r->dp, 0, flows, N, NULL), 0);
     free(flows);
     rig_close(r);

@@ -93,7 +93,7 @@ static void await_template(struct pair *p)
     struct frame f = frame_of(&k);
     uint64_t deadline = clock_ns() + RIG_PATIENCE, slow;
 
-    if (!rig_kernel(p->a))
+    if (!rig_counts(p->a, "tunnel_slow"))
         return;
     do {
         slow = rig_counter(p->a, "tunnel_slow");
@@ -331,6 +331,8 @@ static void test_merged(void **state)
         assert_memory_equal(buf, big, size);
 
         /* One whose segments don't fit the underlay goes nowhere, and is counted. */
+        if (!rig_counts(p->a, "too_big"))
+            continue;
         uint64_t before = rig_counter(p->a, "too_big");
         vh.gso_size = 1460;
         rig_send_offload(p->a, 1, big, size, &vh);
@@ -361,7 +363,8 @@ static void test_no_such_remote(void **state)
         rig_enter(p->a);
         assert_int_equal(dp_tunnel_local(p->a->dp, &not_ours, FLOW_TUNNEL_VXLAN, &e),
                          -EADDRNOTAVAIL);
-        assert_int_equal(dp_tunnel_local(p->a->dp, &p->local_a, FLOW_TUNNEL_GRE, &e), -ENOTSUP);
+        assert_int_equal(dp_tunnel_local(p->a->dp, &p->local_a, FLOW_TUNNEL_GRE, &e),
+                         rig_is_ovs(p->a) ? 0 : -ENOTSUP);
     } else {
         assert_int_equal(dp_tunnel_local(p->a->dp, &p->local_b, FLOW_TUNNEL_VXLAN, &e), -EEXIST);
     }

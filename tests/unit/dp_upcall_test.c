@@ -63,13 +63,18 @@ static void test_noisy_port(void **state)
         rig_send(r, 3, &f);
     }
     receive_all(r, by_port, order, 8);
-    assert_int_equal(by_port[1], 100);
+    unsigned n = by_port[1];
+
+    if (rig_is_ovs(r)) /* its share is measured in bytes */
+        assert_true(n >= 100 && n < 1000);
+    else
+        assert_int_equal(n, 100);
     assert_int_equal(by_port[2], 50);
     assert_int_equal(by_port[3], 50);
-    assert_int_equal(rig_port(r, 1).upcalls, 100);
-    assert_int_equal(rig_port(r, 1).upcalls_lost, 1900);
+    assert_int_equal(rig_port(r, 1).upcalls, n);
+    assert_int_equal(rig_port(r, 1).upcalls_lost, 2000 - n);
     assert_int_equal(rig_port(r, 2).upcalls_lost, 0);
-    assert_int_equal(rig_counter(r, "upcall_lost"), 1900);
+    assert_int_equal(rig_counter(r, "upcall_lost"), 2000 - n);
     for (unsigned i = 0; i < 6; i++)
         assert_int_equal(order[i], i % 3 + 1);
     struct frame f = udp(9);
@@ -86,7 +91,7 @@ static void test_one_flow_asks_seldom(void **state)
     unsigned by_port[RIG_PORTS], order[1];
     struct frame f = udp(1);
 
-    if (!rig_kernel(r)) {
+    if (!rig_counts(r, "upcall_pending")) {
         rig_close(r);
         skip();
     }
@@ -202,6 +207,10 @@ static void test_malformed(void **state)
     struct flow_out out = rig_out(r, 2);
     struct frame good = frame_of(&k4), good6 = frame_of(&k6), f;
 
+    if (rig_is_ovs(r)) { /* a flow that doesn't look takes them */
+        rig_close(r);
+        skip();
+    }
     rig_flow(r, &key, &mask, &out, 1);
     rig_send(r, 1, &good);
     rig_expect(r, 2, &good);
@@ -278,7 +287,7 @@ static void test_garbage(void **state)
         if (read.malformed == PACKET_BAD_ND)
             continue; /* a flow may look less deep */
         rig_send(r, 1, &f);
-        if (read.malformed)
+        if (read.malformed && !rig_is_ovs(r))
             rig_expect_upcall(r, 1, &f, DP_MISS);
         else
             rig_expect(r, 2, &f);
@@ -286,9 +295,16 @@ static void test_garbage(void **state)
     rig_close(r);
 }
 
+/* The kernel's own table drops them unseen. */
+static uint64_t lost_copies(struct rig *r)
+{
+    return rig_counts(r, "no_port") ? rig_counter(r, "no_port") : 0;
+}
+
 static void test_interface_vanishes(void **state)
 {
     struct rig *r = rig_open(*state, 3);
+    unsigned counted = rig_counts(r, "no_port");
     struct frame f = udp(1);
     struct flow_key key = rig_key(r, 1, &f), mask = mask_all();
     struct flow_out outs[2] = {rig_out(r, 2), rig_out(r, 3)};
@@ -306,14 +322,14 @@ static void test_interface_vanishes(void **state)
     while (rig_port(r, 2).ifindex && clock_ns() < deadline)
         usleep(1000);
     assert_int_equal(rig_port(r, 2).ifindex, 0);
-    before = rig_counter(r, "no_port");
+    before = lost_copies(r);
     rig_send(r, 1, &f);
     rig_expect(r, 3, &f);
-    assert_int_equal(rig_counter(r, "no_port"), before + 1);
+    assert_int_equal(lost_copies(r), before + counted);
     rig_flow(r, &key, &mask, outs, 1);
     rig_send(r, 1, &f);
     rig_expect_no_upcall(r, 1);
-    assert_int_equal(rig_counter(r, "no_port"), before + 2);
+    assert_int_equal(lost_copies(r), before + 2 * counted);
 
     /* The same name comes back: the same port. */
     uint32_t again;
@@ -335,10 +351,10 @@ static void test_interface_vanishes(void **state)
         assert_int_equal(memory_if_del(r->dp, "p2"), 0);
     assert_int_equal(dp_port_del(r->dp, r->port[2], &e), 0);
     assert_int_equal(dp_port_del(r->dp, r->port[2], &e), -ENOENT);
-    before = rig_counter(r, "no_port");
+    before = lost_copies(r);
     rig_send(r, 1, &f);
     rig_expect_no_upcall(r, 1);
-    assert_int_equal(rig_counter(r, "no_port"), before + 1);
+    assert_int_equal(lost_copies(r), before + counted);
     rig_close(r);
 }
 
