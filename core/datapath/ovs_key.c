@@ -3,7 +3,8 @@
  * The kernel always matches whether a frame has a tag, and one tag or two; a flow that doesn't look
  * at tags becomes two there, for frames without and with one.  Others (802.1ad outside, two tags
  * unseen) go up and are treated by the agent.  An attribute of the mask that is all zero is as good
- * as absent; what the kernel can't match it refuses with EINVAL, here -ENOTSUP.
+ * as absent; what the kernel can't match it refuses with EINVAL, here -ENOTSUP.  A nest of which
+ * all is zero counts as zero: so the mask of the port, which never is, goes into the innermost.
  *
  * IPv6: of a later fragment the kernel says protocol 44 only. */
 #include <netinet/in.h>
@@ -145,7 +146,6 @@ static void put_side(struct ovs_buf *b, bool is_mask, const struct flow_key *key
     uint32_t nest = ovs_nest(b, is_mask ? OVS_FLOW_ATTR_MASK : OVS_FLOW_ATTR_KEY), tag[2] = {0, 0};
     struct ovs_key_ethernet eth;
 
-    ovs_put_u32(b, OVS_KEY_ATTR_IN_PORT, k->in_port);
     memcpy(eth.eth_src, k->eth_src.b, 6);
     memcpy(eth.eth_dst, k->eth_dst.b, 6);
     ovs_put(b, OVS_KEY_ATTR_ETHERNET, &eth, sizeof eth);
@@ -153,8 +153,10 @@ static void put_side(struct ovs_buf *b, bool is_mask, const struct flow_key *key
         tag[0] = begin_tag(b, is_mask, ETH_TYPE_VLAN, k->vlan_tci);
     if (is_tag(key->eth_type)) { /* another tag, of which only the presence counts */
         tag[1] = begin_tag(b, is_mask, key->eth_type, 0);
+        ovs_put_u32(b, OVS_KEY_ATTR_IN_PORT, k->in_port);
         ovs_nest_end(b, tag[1]);
     } else {
+        ovs_put_u32(b, OVS_KEY_ATTR_IN_PORT, k->in_port);
         put_inner(b, key, k, ttl);
     }
     if (tag[0])
@@ -252,12 +254,12 @@ void ovs_key_put_tunnel(struct ovs_buf *b, enum ovs_endpoint endpoint, uint32_t 
         uint32_t nest = ovs_nest(b, is_mask ? OVS_FLOW_ATTR_MASK : OVS_FLOW_ATTR_KEY), tag[2] = {0};
 
         put_tunnel(b, is_mask, endpoint, tun_id);
-        ovs_put_u32(b, OVS_KEY_ATTR_IN_PORT, is_mask ? ~0u : OVS_TUNNEL_PORT + type);
         ovs_put(b, OVS_KEY_ATTR_ETHERNET, NULL, sizeof(struct ovs_key_ethernet));
         if (outer[tags])
             tag[0] = begin_tag(b, is_mask, outer[tags], 0);
         if (inner[tags])
             tag[1] = begin_tag(b, is_mask, inner[tags], 0);
+        ovs_put_u32(b, OVS_KEY_ATTR_IN_PORT, is_mask ? ~0u : OVS_TUNNEL_PORT + type);
         for (unsigned i = 2; i-- > 0;)
             if (tag[i])
                 ovs_nest_end(b, tag[i]);

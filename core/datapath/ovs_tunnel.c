@@ -70,13 +70,14 @@ static struct bind_id id_of(uint32_t tun_id, enum ovs_endpoint endpoint, unsigne
     return id;
 }
 
-static void put_bind(struct ovs_dp *d, const struct ovs_bind *bind, enum ovs_endpoint endpoint,
-                     unsigned tags)
+static void put_bind(struct ovs_dp *d, uint8_t cmd, const struct ovs_bind *bind,
+                     enum ovs_endpoint endpoint, unsigned tags)
 {
     struct bind_id id = id_of(bind->tun_id, endpoint, tags);
     struct ovs_buf *b = &d->buf;
 
-    ovs_begin(b, d->families[OVS_FLOW], OVS_FLOW_CMD_NEW, NLM_F_CREATE, d->ifindex);
+    ovs_begin(b, d->families[OVS_FLOW], cmd, cmd == OVS_FLOW_CMD_NEW ? NLM_F_CREATE : 0,
+              d->ifindex);
     ovs_put(b, OVS_FLOW_ATTR_UFID, &id, sizeof id);
     ovs_key_put_tunnel(b, endpoint, bind->tun_id, tags);
     uint32_t nest = ovs_nest(b, OVS_FLOW_ATTR_ACTIONS);
@@ -87,18 +88,27 @@ static void put_bind(struct ovs_dp *d, const struct ovs_bind *bind, enum ovs_end
     ovs_end(b);
 }
 
-static int install(struct ovs_dp *d, const struct ovs_bind *bind, enum ovs_endpoint endpoint)
+static int put_binds(struct ovs_dp *d, uint8_t cmd, const struct ovs_bind *bind,
+                     enum ovs_endpoint endpoint)
 {
     int rcs[OVS_N_TAGGINGS];
 
     ovs_buf_reset(&d->buf, &d->control);
     for (unsigned tags = 0; tags < OVS_N_TAGGINGS; tags++)
-        put_bind(d, bind, endpoint, tags);
+        put_bind(d, cmd, bind, endpoint, tags);
     int rc = ovs_talk(&d->control, &d->buf, rcs, NULL, NULL);
 
     for (unsigned i = 0; i < OVS_N_TAGGINGS && !rc; i++)
         rc = rcs[i];
     return rc;
+}
+
+/* A key that moves to another port loses nothing: its flows get other actions. */
+static int install(struct ovs_dp *d, const struct ovs_bind *bind, enum ovs_endpoint endpoint)
+{
+    int rc = put_binds(d, OVS_FLOW_CMD_NEW, bind, endpoint);
+
+    return rc == -EEXIST ? put_binds(d, OVS_FLOW_CMD_SET, bind, endpoint) : rc;
 }
 
 static void uninstall(struct ovs_dp *d, uint32_t tun_id, enum ovs_endpoint endpoint)

@@ -41,7 +41,11 @@ static void check_headers(struct rig *r, const uint8_t *ext, size_t n_ext, uint8
     uint8_t *p = packet_rewrite(want.b, &want.size, &out);
 
     rig_send(r, 1, &f);
-    rig_expect_bytes(r, 2, p, want.size);
+    if (rig_is_ovs(r) &&
+        first == WIRE_PROTO_FRAGMENT) /* one that isn't: takes it for a first one */
+        rig_expect_upcall(r, 1, &f, DP_MISS);
+    else
+        rig_expect_bytes(r, 2, p, want.size);
     rig_flow_del(r, &key, &mask, NULL);
 }
 
@@ -314,7 +318,7 @@ static void test_queues(void **state)
             continue;
         n_flows = 0;
         dp_flow_each(r->dp, any_flow, &n_flows);
-        rig_counter(r, "malformed");
+        rig_counter(r, "upcall_lost");
         dp_port_del(r->dp, r->port[2], &e);
         assert_int_equal(dp_port_add(r->dp, "p2", &no, &e), 0);
         __atomic_store_n(&r->port[2], no, __ATOMIC_RELAXED);
