@@ -185,7 +185,7 @@ static void ovs_memory(struct dp *dp, uint64_t *kernel, uint64_t *process)
     *process = sizeof *d + d->buf.room;
     for (unsigned i = 0; i < d->opts.n_queues; i++)
         *process += d->queues[i].buf.room;
-    for (uint32_t no = 1; no <= OVS_MAX_PORT; no++)
+    for (uint32_t no = 1; no <= d->top_port; no++)
         *process += d->ports[no] ? sizeof(struct ovs_port) : 0;
 }
 

@@ -103,7 +103,8 @@ struct ovs_dp {
 
     pthread_mutex_t port_lock;
     struct ovs_port *ports[OVS_MAX_PORT + 1];
-    uint32_t last_port;
+    uint32_t last_port; /* number given away */
+    uint32_t top_port;  /* the highest of ports[] */
 
     struct nl_sock *unknown; /* packets out of tunnels with keys nobody has */
     bool tunnels[2];         /* by enum flow_tunnel: the port is there */

@@ -120,6 +120,7 @@ static struct ovs_port *new_port(struct ovs_dp *d, uint32_t port_no, const char 
     p->fd = -1;
     snprintf(p->ifname, sizeof p->ifname, "%s", ifname);
     pthread_mutex_lock(&d->port_lock);
+    d->top_port = MAX(d->top_port, port_no);
     d->ports[port_no] = p;
     pthread_mutex_unlock(&d->port_lock);
     return p;
@@ -127,7 +128,7 @@ static struct ovs_port *new_port(struct ovs_dp *d, uint32_t port_no, const char 
 
 static struct ovs_port *find_by_name(struct ovs_dp *d, const char *ifname)
 {
-    for (uint32_t no = 1; no <= OVS_MAX_PORT; no++)
+    for (uint32_t no = 1; no <= d->top_port; no++)
         if (d->ports[no] && !strcmp(d->ports[no]->ifname, ifname))
             return d->ports[no];
     return NULL;
@@ -299,7 +300,7 @@ int ovs_port_each(struct dp *dp, dp_port_fn *fn, void *aux)
     struct vports all;
     int rc = dump_vports(d, &all);
 
-    for (uint32_t no = 1; no <= OVS_MAX_PORT && !rc; no++) {
+    for (uint32_t no = 1; no <= d->top_port && !rc; no++) {
         if (!d->ports[no])
             continue;
         struct dp_port p = describe(d->ports[no], with_number(&all, no));
@@ -314,7 +315,7 @@ uint64_t ovs_ports_lost(struct ovs_dp *d)
 {
     uint64_t sum = 0;
 
-    for (uint32_t no = 1; no <= OVS_MAX_PORT; no++)
+    for (uint32_t no = 1; no <= d->top_port; no++)
         if (d->ports[no])
             sum += d->ports[no]->upcalls_lost + ovs_sock_drops(d->ports[no]->fd);
     return sum;
@@ -348,7 +349,7 @@ int ovs_ports_adopt(struct ovs_dp *d, struct error *e)
 
 void ovs_ports_close(struct ovs_dp *d)
 {
-    for (uint32_t no = 1; no <= OVS_MAX_PORT; no++)
+    for (uint32_t no = 1; no <= d->top_port; no++)
         if (d->ports[no])
             free_port(d, d->ports[no]);
 }
