@@ -1,6 +1,7 @@
 #include "daemon.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@ struct daemon {
     const struct options *o;
     struct store *store;
     struct dp *dp;
+    struct state_backup *backup;
     struct agent *agent;
     struct agent_threads *threads;
     struct net_watch *watch;
@@ -185,6 +187,18 @@ static int open_store(struct daemon *d, struct error *e)
     return rc;
 }
 
+/* Without it the agent runs, and starts the next time with no connections. */
+static void open_backup(struct daemon *d)
+{
+    struct error e = {0};
+    char folder[128];
+
+    snprintf(folder, sizeof folder, "/var/lib/mn/connections-%.60s", d->o->name);
+    const char *path = d->o->backup ? d->o->backup : folder;
+    if (startup_make_dir_of(path, &e) || state_backup_file(path, NULL, &d->backup, &e))
+        log_warn("agent", "no backup of connections: %s: %s", path, e.message);
+}
+
 static int open_agent(struct daemon *d, struct error *e)
 {
     struct dp_options dpo = {.name = d->o->name,
@@ -202,12 +216,15 @@ static int open_agent(struct daemon *d, struct error *e)
         rc = open_store(d, e);
     if (!rc)
         rc = dp_open(d->o->datapath, &dpo, &d->dp, e);
+    if (!rc)
+        open_backup(d);
     if (rc)
         return rc;
     gethostname(name, sizeof name - 1);
     if (!ao.name)
         ao.name = *name ? name : "host";
     ao.store = d->store;
+    ao.backup = d->backup;
     ao.rulelog = (struct rulelog_options){.dir = d->o->rule_log, .words = d->o->rule_log_words};
     ao.dp = d->dp;
     rc = agent_open(&ao, &d->agent, e);
@@ -257,6 +274,8 @@ int daemon_run(const struct options *o, struct error *e)
     agent_close(d.agent, keep);
     if (d.dp)
         dp_close(d.dp, keep);
+    if (d.backup)
+        d.backup->ops->close(d.backup);
     store_close(d.store);
     rcu_unregister_thread();
     if (!rc)

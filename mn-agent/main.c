@@ -23,6 +23,7 @@ enum {
     OPT_FLOWS,
     OPT_WHY,
     OPT_RULE_LOG,
+    OPT_BACKUP,
     OPT_RULE_WORDS
 };
 
@@ -38,6 +39,7 @@ static const struct option long_options[] = {
     {"dhcp-mtu", required_argument, NULL, OPT_DHCP_MTU},
     {"max-flows", required_argument, NULL, OPT_FLOWS},
     {"log-level", required_argument, NULL, OPT_LOG},
+    {"backup", required_argument, NULL, OPT_BACKUP},
     {"rule-log", required_argument, NULL, OPT_RULE_LOG},
     {"rule-log-format", required_argument, NULL, OPT_RULE_WORDS},
     {"keep-flows", no_argument, NULL, OPT_KEEP},
@@ -75,7 +77,9 @@ static void usage(FILE *f)
           "                         carries less [1500]\n"
           "      --max-flows N      at once; the longest unused makes room [200000]\n"
           "      --keep-flows       when it ends, what is installed goes on forwarding\n"
-          "      --rule-log DIR     where records of rules and loggers go [/var/log/mn]\n"
+          "      --backup DIR       where connections are written down, for the next start\n"
+          "                         [/var/lib/mn/connections-INSTANCE]\n"
+          "      --rule-log DIR where records of rules and loggers go [/var/log/mn]\n"
           "      --rule-log-format json, or text: words KEY=VALUE [json]\n"
           "Talking:\n"
           "  -c, --control PATH     control socket [/run/mn/agent.sock]\n"
@@ -147,6 +151,9 @@ static int take(struct args *a, int opt, struct error *e)
         return log_set_level(optarg)
                    ? error_set(e, -EINVAL, NULL, "--log-level", "no level '%s'", optarg)
                    : 0;
+    case OPT_BACKUP:
+        a->daemon.backup = optarg;
+        return 0;
     case OPT_RULE_LOG:
         a->daemon.rule_log = optarg;
         return 0;

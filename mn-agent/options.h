@@ -10,6 +10,7 @@ struct options {
     const char *host_name; /* null: the machine's */
     const char *datapath, *name, *control;
     const char *rule_log; /* directory */
+    const char *backup;   /* directory; null: named after the instance */
     unsigned n_workers;
     unsigned vxlan_port;
     unsigned dhcp_mtu;  /* 0: 1500 */

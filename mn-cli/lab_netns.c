@@ -231,19 +231,21 @@ static int tell(struct lab_in_netns *lab, unsigned host, const char *request, st
 
 static void agent_child(struct lab_in_netns *lab, struct netns_host *h)
 {
-    char id[UUID_STRLEN], log[128], name[64];
+    char id[UUID_STRLEN], log[128], name[64], backup[128], rules[128];
     int fd;
 
     catch_signals(NULL);
     snprintf(log, sizeof log, "%s/%s.log", lab->dir, h->name);
     snprintf(name, sizeof name, "%s-%s", lab->prefix, h->name);
+    snprintf(backup, sizeof backup, "%s/%s.backup", lab->dir, h->name);
+    snprintf(rules, sizeof rules, "%s/%s.rules", lab->dir, h->name);
     fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0644);
     if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0 ||
         netns_enter(h->ns, NULL) < 0)
         _exit(1);
     execl("/proc/self/exe", "mn-agent", "--store", lab->url, "--host-id", uuid_format(&h->id, id),
           "--host-name", h->name, "--datapath", lab->datapath, "--name", name, "--control",
-          h->socket, "--test-clock", NULL);
+          h->socket, "--backup", backup, "--rule-log", rules, "--test-clock", NULL);
     _exit(1);
 }
 

@@ -210,6 +210,7 @@ static int open_workers(struct agent *a)
                                    .tell_others = a->n_workers > 1 ? agent_tell_others : NULL,
                                    .need = host_need,
                                    .lease = agent_lease,
+                                   .remember = a->opts.backup ? agent_remember : NULL,
                                    .log = host_log,
                                    .learn = host_learn};
     a->workers = NEW_ARRAY(a->n_workers, struct worker *);
@@ -269,6 +270,8 @@ int agent_open(const struct agent_options *opts, struct agent **out, struct erro
         a->rulelog = rulelog_new(&opts->rulelog, a->topo, a->n_workers);
     if (!rc)
         rc = open_workers(a);
+    if (!rc)
+        agent_load_backup(a, opts->now_ns ? opts->now_ns : clock_ns());
     if (!rc)
         rc = agent_adopt_flows(a, 0);
     if (rc) {
@@ -391,6 +394,19 @@ static void start_worker(void *worker, void *aux)
     free(aux);
 }
 
+/* Behind what the topology thread was told about ports: they are active by now. */
+static void pass_start(void *agent, void *aux)
+{
+    struct agent *a = agent;
+
+    for (unsigned i = 0; i < a->n_workers; i++) {
+        uint64_t *when = NEW(uint64_t);
+        *when = *(uint64_t *)aux;
+        post(worker_inbox(a->workers[i]), start_worker, when);
+    }
+    free(aux);
+}
+
 /* Once the ports are what they shall be, adopted flows can be judged. */
 static void start_workers(struct agent *a, uint64_t now)
 {
@@ -398,11 +414,9 @@ static void start_workers(struct agent *a, uint64_t now)
         return;
     a->started = true;
     bindings_sweep(a->bindings);
-    for (unsigned i = 0; i < a->n_workers; i++) {
-        uint64_t *when = NEW(uint64_t);
-        *when = now;
-        post(worker_inbox(a->workers[i]), start_worker, when);
-    }
+    uint64_t *when = NEW(uint64_t);
+    *when = now;
+    agent_call_topology(a, pass_start, when);
 }
 
 uint64_t agent_run_control(struct agent *a, uint64_t now)

@@ -22,6 +22,7 @@
 #include "agent/rulelog.h"
 #include "agent/worker.h"
 #include "net/watch.h"
+#include "state/backup.h"
 #include "store/store.h"
 #include "topology/sync.h"
 
@@ -42,6 +43,9 @@ struct agent_options {
     uint64_t stats_ns;        /* between two readings of the datapath's statistics; 0: 5 s */
     struct sync_options sync; /* .host is set here */
     struct rulelog_options rulelog;
+    /* Where connections are written down, and found again; borrowed, null: nowhere. */
+    struct state_backup *backup;
+    uint64_t now_ns; /* the agent's clock as it opens; 0: CLOCK_MONOTONIC */
 };
 
 int agent_open(const struct agent_options *opts, struct agent **out, struct error *e);

@@ -55,6 +55,11 @@ void agent_announce(struct agent *a, const struct tag_change *changes, size_t n)
 /* connections.c */
 int agent_open_state(struct agent *a);
 void agent_open_leases(struct agent *a);
+/* backup.c */
+void agent_load_backup(struct agent *a, uint64_t now);
+void agent_remember(struct worker_host *h, const struct state_rec *recs, uint32_t n,
+                    const struct state_via *via, uint64_t used, uint64_t now);
+uint64_t agent_wall_ms(uint64_t now); /* the wall's clock, as far ahead as the agent's is */
 /* Leases ports for workers that need some: a turn of the topology thread. */
 uint64_t agent_run_leases(struct agent *a, uint64_t now);
 void agent_lease(struct worker_host *h, const struct sim_need *need);

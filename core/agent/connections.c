@@ -1,6 +1,4 @@
 /* The life of connections beside what workers do: records end, and whoever stands on them hears. */
-#include <time.h>
-
 #include "agent/agent_impl.h"
 
 #include "base/clock.h"
@@ -105,20 +103,9 @@ void agent_open_leases(struct agent *a)
     a->leases = ports_open(a->opts.store, a->state, a->topo, &o, &cb);
 }
 
-/* The wall's clock, as far ahead as the agent's is. */
-static uint64_t wall_ms(uint64_t now)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_REALTIME, &ts);
-    int64_t ahead = (int64_t)(now - clock_ns());
-    return (uint64_t)((int64_t)ts.tv_sec * 1000 + ts.tv_nsec / (int64_t)NSEC_PER_MSEC +
-                      ahead / (int64_t)NSEC_PER_MSEC);
-}
-
 uint64_t agent_run_leases(struct agent *a, uint64_t now)
 {
-    return ports_run(a->leases, now, wall_ms(now));
+    return ports_run(a->leases, now, agent_wall_ms(now));
 }
 
 /* All records in some ten seconds, a few at a time: a million of them cost nobody a pause. */

@@ -45,6 +45,9 @@ struct worker_host {
     void (*need)(struct worker_host *h, topo_ref object);
     /* Connections; null: none are kept. */
     struct state *state;
+    /* These records were entered or refreshed, in use at 'used'; null: nobody keeps a copy. */
+    void (*remember)(struct worker_host *h, const struct state_rec *recs, uint32_t n,
+                     const struct state_via *via, uint64_t used, uint64_t now);
     /* Make these tags known to all workers but the one of this queue; null: there is no other. */
     void (*tell_others)(struct worker_host *h, unsigned queue, const struct tag_change *changes,
                         size_t n);

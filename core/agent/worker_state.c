@@ -41,16 +41,20 @@ static void made(struct worker *w, const struct state_rec *rec)
         w->news[w->n_news++] = (struct tag_change){.tag = tags[i]};
 }
 
-static int commit(struct worker *w, const struct sim_result *r, uint64_t used)
+static int commit(struct worker *w, topo_ref port, const struct sim_result *r, uint64_t used)
 {
+    struct state_via via = {port, r->n_outs ? r->outs[0].port : 0};
     bool is_new[STATE_COMMIT_MAX];
 
     if (!r->n_states || !w->host->state)
         return 0;
-    int rc = state_commit(w->host->state, r->states, r->n_states, used, STATE_LOCAL, is_new);
+    int rc =
+        state_commit_via(w->host->state, r->states, r->n_states, &via, used, STATE_LOCAL, is_new);
     for (uint32_t i = 0; !rc && i < r->n_states; i++)
         if (is_new[i])
             made(w, &r->states[i]);
+    if (!rc && w->host->remember)
+        w->host->remember(w->host, r->states, r->n_states, &via, used, w->now);
     return rc;
 }
 
@@ -63,7 +67,7 @@ int worker_simulate(struct worker *w, const struct sim_input *in, struct sim_res
         w->counters.simulated++;
         if (r->verdict == SIM_NEED || r->verdict == SIM_DROP)
             return 0;
-        rc = commit(w, r, w->now);
+        rc = commit(w, in->port, r, w->now);
         if (rc != -EEXIST)
             break;
         w->counters.state_conflicts++;
@@ -114,5 +118,6 @@ bool worker_keep_records(struct worker *w, uint32_t id, const struct sim_result 
     ft_info(w->ft, id, w->now, &info);
     if (!info.used_since)
         return all_there(w, r);
-    return !commit(w, r, w->now - MIN(info.used_ns, w->now));
+    return !commit(w, portmap_port(worker_ports(w), info.key.in_port), r,
+                   w->now - MIN(info.used_ns, w->now));
 }

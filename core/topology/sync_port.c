@@ -74,11 +74,19 @@ static void wants(struct sync *s, const drafts *ds, size_t from, refs *peers, re
     }
 }
 
-/* Active: the host it is bound to serves it, in the life that said so. */
+/* Active: the host it is bound to serves it, in the life that said so.  What this host serves it
+ * knows itself: between two lives, or without the store, that doesn't say so. */
 static void apply_state(struct sync *s, const struct port_item *p, struct topo_port *port)
 {
     const struct host_item *h = port->host ? sync_host_item(s, port->host) : NULL;
+    const struct own_port *own;
 
+    HASH_FIND(hh, s->own_ports, &p->item.ref, sizeof p->item.ref, own);
+    if (own && port->host && uuid_equal(topo_id(s->topo, port->host), &s->opt.host)) {
+        port->active = own->up;
+        port->tunnel_key = own->up ? own->key : 0;
+        return;
+    }
     port->active =
         p->state.there && p->state.host == port->host && h && h->alive && h->inc == p->state.inc;
     port->tunnel_key = port->active ? p->state.key : 0;

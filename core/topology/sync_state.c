@@ -187,6 +187,7 @@ uint32_t sync_port_up(struct sync *s, topo_ref port, uint32_t preferred)
     p->up = true;
     own_due(s, p);
     sync_need(s, port);
+    sync_refresh_port(s, port);
     return p->key;
 }
 
@@ -199,6 +200,7 @@ void sync_port_down(struct sync *s, topo_ref port)
         return;
     p->up = false;
     own_due(s, p);
+    sync_refresh_port(s, port);
     sync_share_forget_port(s, port);
 }
 

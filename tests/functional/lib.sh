@@ -143,7 +143,8 @@ agent_start() {
     shift
     spawn "$h" mn-agent --store "$STORE" --host-id "$(host_id "$h")" \
         --host-name "$h" --datapath "${LAB_DATAPATH:-ebpf}" \
-        --name "$LAB-$h" --control "$DIR/$h.sock" "$@" >>"$DIR/$h.log" 2>&1
+        --name "$LAB-$h" --control "$DIR/$h.sock" \
+        --backup "$DIR/$h.backup" --rule-log "$DIR/$h.rules" "$@" >>"$DIR/$h.log" 2>&1
     AGENT_PID[$h]=$!
     echo $! >"$DIR/$h.pid"
     await 15 agent_ready "$h"
