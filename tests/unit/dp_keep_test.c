@@ -1,7 +1,10 @@
 /* Closing and opening again: kept, everything goes on and is found; not kept, nothing is left. */
+#include <bpf/bpf.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "datapath/ebpf_abi.h"
 #include "dp_rig.h"
 
 static struct frame tcp(uint16_t n)
@@ -321,10 +324,82 @@ static void test_memory(void **state)
     rig_close(r);
 }
 
+/* The memory of this rig's 'mn_shared', which its filters hold while no process does. */
+static struct fp_shared *find_shared(const struct rig *r)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE),
+           size = (sizeof(struct fp_shared) + page - 1) & -page;
+
+    for (uint32_t id = 0; !bpf_map_get_next_id(id, &id);) {
+        struct bpf_map_info info = {0};
+        uint32_t info_size = sizeof info;
+        int fd = bpf_map_get_fd_by_id(id);
+        void *p = MAP_FAILED;
+
+        if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &info_size) &&
+            !strcmp(info.name, "mn_shared"))
+            p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        close(fd);
+        if (p == MAP_FAILED)
+            continue;
+        if (!strcmp(((struct fp_shared *)p)->name, r->name))
+            return p;
+        munmap(p, size);
+    }
+    return NULL;
+}
+
+/* Kept by a program with other structures: not understood, so removed, and a new one made. */
+static void test_kept_by_another_version(void **state)
+{
+    struct rig *r = rig_open(*state, 2);
+    struct frame one = tcp(1);
+    struct flow_key key = rig_key(r, 1, &one), mask = mask_all();
+    struct flow_out out = rig_out(r, 2);
+    struct found found = {0};
+    struct error e = {0};
+    unsigned n_ports = 0;
+
+    if (!rig_kernel(r)) {
+        rig_close(r);
+        skip();
+    }
+    rig_flow(r, &key, &mask, &out, 1);
+    rig_shut(r, true);
+    rig_send(r, 1, &one);
+    rig_expect(r, 2, &one);
+    struct fp_shared *shared = find_shared(r);
+
+    assert_non_null(shared);
+    assert_int_equal(shared->abi, FP_ABI);
+    shared->abi++;
+    munmap(shared, sizeof *shared);
+    rig_reopen(r);
+    dp_port_each(r->dp, count_port, &n_ports);
+    assert_int_equal(n_ports, 0);
+    dp_flow_each(r->dp, find_flow, &found);
+    assert_int_equal(found.n, 0);
+    for (unsigned i = 1; i <= 2; i++) {
+        char ifname[16];
+
+        rig_ifname(i, ifname);
+        assert_int_equal(dp_port_add(r->dp, ifname, &r->port[i], &e), 0);
+    }
+    rig_send(r, 1, &one);
+    rig_expect_upcall(r, 1, &one, DP_MISS);
+    key = rig_key(r, 1, &one);
+    out = rig_out(r, 2);
+    rig_flow(r, &key, &mask, &out, 1);
+    rig_send(r, 1, &one);
+    rig_expect(r, 2, &one);
+    rig_close(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kept),
+        cmocka_unit_test(test_kept_by_another_version),
         cmocka_unit_test(test_killed),
         cmocka_unit_test(test_interface_gone_meanwhile),
         cmocka_unit_test(test_kept_under_traffic),
