@@ -108,9 +108,10 @@ $(filter $(BUILD)/fuzzobj/core/datapath/%,$(FUZZ_OBJ)): $(BPF_OBJ)
 $(BUILD)/fuzz/libmncore.a: $(FUZZ_OBJ)
 	@mkdir -p $(@D)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
+$(BUILD)/fuzz/control_fuzz: $(patsubst %,$(BUILD)/fuzzobj/mn-agent/%.o,server barrier startup)
 $(BUILD)/fuzz/%: $(BUILD)/fuzzobj/tests/fuzz/%.o $(BUILD)/fuzz/libmncore.a
 	@echo "  LINK $@"
-	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
+	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 
 unit: $(UNIT)
 bench-bins: $(BENCH)
