@@ -160,6 +160,12 @@ struct topo_ip_group {
     struct topo_ip_set *members; /* shared by all versions; freed with the last */
 };
 
+struct topo_port_group {
+    struct topo_obj obj;
+    bool stateful; /* what entered by one of them may return by another */
+    struct topo_refs ports;
+};
+
 /* A copy of what matches goes to a port anywhere in the network, as if it left by it. */
 struct topo_mirror {
     struct topo_obj obj;
@@ -176,6 +182,11 @@ static inline const struct topo_chain *topo_chain(const struct topo *t, topo_ref
 static inline const struct topo_ip_group *topo_ip_group(const struct topo *t, topo_ref r)
 {
     return (const struct topo_ip_group *)topo_get(t, r);
+}
+
+static inline const struct topo_port_group *topo_port_group(const struct topo *t, topo_ref r)
+{
+    return (const struct topo_port_group *)topo_get(t, r);
 }
 
 static inline const struct topo_mirror *topo_mirror(const struct topo *t, topo_ref r)

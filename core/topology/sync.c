@@ -221,6 +221,8 @@ static int work_one(struct sync *s, struct item *it, unsigned due)
         return sync_work_chain(s, (struct chain_item *)it, due);
     case TOPO_IP_GROUP:
         return sync_work_group(s, (struct group_item *)it, due);
+    case TOPO_PORT_GROUP:
+        return sync_load_port_group(s, (struct port_group_item *)it);
     case TOPO_MIRROR:
         return sync_load_mirror(s, it);
     case ITEM_QOS:

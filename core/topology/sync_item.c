@@ -42,6 +42,8 @@ void sync_item_free(struct sync *s, struct item *it)
         free(((struct zone_item *)it)->members);
     } else if (it->kind == TOPO_CHAIN) {
         sync_chain_free((struct chain_item *)it);
+    } else if (it->kind == TOPO_PORT_GROUP) {
+        free(((struct port_group_item *)it)->members.v);
     } else if (it->kind == TOPO_IP_GROUP) {
         sync_group_free(s, (struct group_item *)it);
     }
@@ -183,6 +185,8 @@ static size_t object_size(uint8_t kind)
         return sizeof(struct topo_chain);
     case TOPO_IP_GROUP:
         return sizeof(struct topo_ip_group);
+    case TOPO_PORT_GROUP:
+        return sizeof(struct topo_port_group);
     case TOPO_MIRROR:
         return sizeof(struct topo_mirror);
     default:

@@ -193,6 +193,8 @@ static size_t item_size(enum topo_kind kind)
         return sizeof(struct chain_item);
     case TOPO_IP_GROUP:
         return sizeof(struct group_item);
+    case TOPO_PORT_GROUP:
+        return sizeof(struct port_group_item);
     default:
         return sizeof(struct item);
     }

@@ -3,6 +3,7 @@
  *   sync_rule.c     rules and conditions: JSON to values
  *   sync_chain.c    chains, with their loggers
  *   sync_group.c    groups of addresses
+ *   sync_port_group.c   groups of ports
  *   sync_mirror.c   mirrors
  *   sync_qos.c      QoS policies, and what of them reaches a port
  *   sync_insert.c   chains the loader makes itself: service insertions, trace requests
@@ -57,6 +58,19 @@ struct group_item {
 
 void sync_group_free(struct sync *s, struct group_item *g);
 int sync_work_group(struct sync *s, struct group_item *g, unsigned due);
+
+/* sync_port_group.c */
+struct group_port {
+    struct uuid id; /* of the membership */
+    topo_ref port;
+};
+
+struct port_group_item {
+    struct item item;
+    VEC(struct group_port) members;
+};
+
+int sync_load_port_group(struct sync *s, struct port_group_item *g);
 
 /* sync_mirror.c */
 int sync_load_mirror(struct sync *s, struct item *it);

@@ -329,9 +329,17 @@ static void port_groups(void **state)
     assert_int_equal(port_of(&r, &r.port)->groups.n, 1);
     assert_int_equal(port_of(&r, &r.port)->groups.v[0], ref_of(r.a, &g));
     assert_true(was_announced(r.a, tag_object(ref_of(r.a, &r.port))));
+    topo_ref ref = load(r.a, TOPO_PORT_GROUP, &g);
+    assert_int_equal(topo_port_group(r.a->topo, ref)->ports.n, 1);
+    assert_int_equal(topo_port_group(r.a->topo, ref)->ports.v[0], ref_of(r.a, &r.port));
+    assert_false(topo_port_group(r.a->topo, ref)->stateful);
+    change(&r.c, ST_PORT_GROUP, &g, "{'stateful':true}");
     destroy(&r.c, ST_PORT_GROUP_PORT, &m);
     again(&r);
     assert_int_equal(port_of(&r, &r.port)->groups.n, 0);
+    assert_int_equal(topo_port_group(r.a->topo, ref)->ports.n, 0);
+    assert_true(topo_port_group(r.a->topo, ref)->stateful);
+    assert_true(was_announced(r.a, tag_object(ref)));
     make(&r.c, ST_PORT_GROUP_PORT, "{'portGroupId':'%s','portId':'%s'}", text_of(&g),
          text_of(&r.port));
     destroy(&r.c, ST_PORT_GROUP, &g);
