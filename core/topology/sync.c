@@ -33,6 +33,7 @@ int sync_open(struct store *store, struct topo *t, const struct sync_options *op
     s->opt.jitter_ns = opts->jitter_ns ? opts->jitter_ns : 5 * NSEC_PER_SEC;
     uuid_random(&inc);
     memcpy(&s->inc, &inc, sizeof s->inc);
+    memcpy(&s->secret, inc.b + sizeof s->inc, sizeof s->secret);
     s->connected = true;
     s->db = objects_open(store);
     sync_inbox_init(s);
@@ -259,8 +260,8 @@ static void stuck(struct sync *s, struct item *it, int rc)
     char id[UUID_STRLEN];
 
     log_limited(LOG_LVL_WARN, "topology", "%s %s can't be read: %s",
-                schema_types[sync_type(it)].name,
-                uuid_format(topo_id(s->topo, it->ref), id), strerror(-rc));
+                schema_types[sync_type(it)].name, uuid_format(topo_id(s->topo, it->ref), id),
+                strerror(-rc));
     if (!s->stuck.n)
         s->stuck_at = s->now + STUCK_NS;
     it->queued = true;
@@ -423,6 +424,12 @@ void sync_status(const struct sync *s, struct sync_status *out)
         if (it->kind < TOPO_N_KINDS && o && !o->missing)
             out->n_objects[it->kind]++;
         out->memory += sizeof(struct port_item);
+        if (it->kind == TOPO_CHAIN)
+            out->memory +=
+                objects_order_size(((const struct chain_item *)it)->order) * sizeof(struct uuid);
+        if (it->kind == TOPO_IP_GROUP)
+            out->memory +=
+                ((const struct group_item *)it)->members.room * sizeof(struct group_member);
         if (it->kind != TOPO_BRIDGE && it->kind != TOPO_ROUTER)
             continue;
         const struct device_item *d = (const struct device_item *)it;

@@ -3,17 +3,19 @@
  * What is loaded.  An object is loaded when it is needed, and from then on kept current.  The unit
  * is the device: a bridge comes with all its ports, the MACs and addresses of the router ports
  * linked to them, and the hosts they are bound to; a router with its ports and routes; a port with
- * its device.  What the store doesn't have becomes a placeholder ('missing'), and appears by itself
- * when it is created.
+ * its device.  Chains, groups and mirrors come one by one as packets need them, and are unloaded
+ * when nothing names them any more.  What the store doesn't have becomes a placeholder ('missing'),
+ * and appears by itself when it is created.
  *
  * What is watched.  Per device two nodes: its change node, whose log names what changed, so that
  * one port added to a bridge of 5,000 costs two reads; and its learned table (below).  Per host
- * with ports of interest one: "alive".  Per tunnel zone one.  Nothing else, so that a session stays
- * far below 10,000 watches.  A port's "active" node is not watched: the agent that writes it bumps
- * the change node of the port's device in the same commit (a log entry with 's'), and what it
- * can't announce, its own death, is the host's "alive" going.  Run-time state carries the
- * incarnation of the agent that wrote it and counts only while the host's "alive" names the same:
- * what a killed agent left behind is dead at once, before its session times out.
+ * with ports of interest one: "alive".  Per tunnel zone, chain, group, mirror and policy in use
+ * one. Nothing else, so that a session stays far below 10,000 watches.  A port's "active" node is
+ * not watched: the agent that writes it bumps the change node of the port's device in the same
+ * commit (a log entry with 's'), and what it can't announce, its own death, is the host's "alive"
+ * going.  Run-time state carries the incarnation of the agent that wrote it and counts only while
+ * the host's "alive" names the same: what a killed agent left behind is dead at once, before its
+ * session times out.
  *
  * Learned tables (MACs of a bridge, neighbours of a router) are shared through the store, as
  *
@@ -32,7 +34,8 @@
  *
  * Without the store everything stays as it is; what is learned is shared later, needs wait.  After
  * a reconnect every device is compared with the store again, spread over a few seconds.  An object
- * that can't be understood is logged, counted and treated as missing; the others go on.
+ * that can't be understood is logged, counted and treated as missing (a rule or chain: as refusing
+ * all); the others go on.
  *
  * Threads: one, "the topology thread", calls everything here and gets the callbacks, from
  * sync_run(); except the functions marked "any thread".  Store calls are made from sync_run() and

@@ -139,6 +139,8 @@ static int gone(struct sync *s, struct device_item *d)
     }
     sync_dhcp_free(s, d);
     sync_table_free(s, d);
+    sync_drop_made(s, d->trace);
+    d->trace = d->qos = 0;
     d->item.rev = -1;
     return rc ? rc : sync_is_missing(s, &d->item);
 }

@@ -177,7 +177,8 @@ struct sync {
     struct topo *topo;
     struct sync_options opt;
     struct sync_callbacks cb;
-    uint64_t inc; /* of this life of this host's agent */
+    uint64_t inc;    /* of this life of this host's agent */
+    uint64_t secret; /* nobody names what we make */
     uint64_t now, next;
     int64_t wall_offset; /* wall clock minus 'now', ns */
     int fd, wake;

@@ -34,34 +34,48 @@ struct insertion {
     bool broken; /* can't be understood: nothing passes the port */
 };
 
-/* The id of a chain made for 'of'; version 8 of RFC 9562, like the schema's derived ids. */
-static struct uuid chain_id(const struct uuid *of, const char *what)
+/* The id of a chain made for 'of', another in each life: nothing in the store can have it. */
+static struct uuid chain_id(const struct sync *s, const struct uuid *of, const char *what)
 {
     XXH128_canonical_t c;
     struct uuid id;
 
     XXH128_canonicalFromHash(
-        &c, XXH3_128bits_withSeed(of, sizeof *of, XXH3_64bits(what, strlen(what))));
+        &c, XXH3_128bits_withSeed(of, sizeof *of, XXH3_64bits(what, strlen(what)) ^ s->secret));
     memcpy(id.b, c.digest, sizeof id.b);
     id.b[6] = (id.b[6] & 0x0f) | 0x80;
     id.b[8] = (id.b[8] & 0x3f) | 0x80;
     return id;
 }
 
+/* A run that is still on its way to the chain must not find the slot empty and ask the store, which
+ * has no such chain: something is left, which refuses where the chain sent packets to services. */
+void sync_drop_made(struct sync *s, topo_ref chain)
+{
+    const struct topo_chain *old = topo_chain(s->topo, chain);
+    const struct topo_rule drop = {.id = *topo_id(s->topo, chain), .type = RULE_DROP};
+
+    if (!old || !old->n_rules)
+        return;
+    uint32_t n = old->rules[0].type != RULE_TRACE;
+    topo_publish(s->topo, &topo_chain_make(&old->obj.id, "", &drop, n, NULL, 0, NULL)->obj);
+    sync_changed(s, tag_object(chain));
+}
+
 /* Publishes it, or with no rules takes it away; 0 then. */
 static topo_ref put_chain(struct sync *s, const struct uuid *of, const char *of_name,
                           const char *what, const struct topo_rule *rules, size_t n)
 {
-    struct uuid id = chain_id(of, what);
+    struct uuid id = chain_id(s, of, what);
     topo_ref ref = topo_find(s->topo, &id);
     char name[48];
 
-    if (topo_get(s->topo, ref))
-        sync_changed(s, tag_object(ref));
     if (!n) {
-        topo_unload(s->topo, ref);
+        sync_drop_made(s, ref);
         return 0;
     }
+    if (ref)
+        sync_changed(s, tag_object(ref));
     snprintf(name, sizeof name, "%s of %.20s", what, of_name);
     return topo_publish(s->topo,
                         &topo_chain_make(&id, name, rules, (uint32_t)n, NULL, 0, NULL)->obj);
@@ -214,7 +228,7 @@ int sync_make_traces(struct sync *s, const struct uuid *of, const char *name, co
                      topo_ref *chain)
 {
     size_t n, n_rules = 0;
-    struct uuid *ids = listed(body, "traceRequestIds", &n), id = chain_id(of, "traces");
+    struct uuid *ids = listed(body, "traceRequestIds", &n), id = chain_id(s, of, "traces");
     json_t **bodies = NEW_ARRAY(n, json_t *);
     struct topo_rule *rules = NEW_ARRAY(n, struct topo_rule);
     struct arena arena;
@@ -231,7 +245,7 @@ int sync_make_traces(struct sync *s, const struct uuid *of, const char *name, co
         json_decref(bodies[i]);
     }
     *chain = 0;
-    if (!rc && (n_rules || topo_get(s->topo, topo_find(s->topo, &id))))
+    if (!rc && (n_rules || topo_find(s->topo, &id)))
         *chain = put_chain(s, of, name, "traces", rules, n_rules);
     arena_free(&arena);
     free(rules);

@@ -93,6 +93,9 @@ int sync_make_insertions(struct sync *s, struct topo_port *port, const json_t *b
 int sync_make_traces(struct sync *s, const struct uuid *of, const char *name, const json_t *body,
                      topo_ref *chain); /* 0: no request is enabled */
 
+/* Its port or device is gone. */
+void sync_drop_made(struct sync *s, topo_ref chain);
+
 /* sync_sweep.c */
 void sync_sweep(struct sync *s);
 

@@ -234,9 +234,13 @@ void sync_port_gone(struct sync *s, struct port_item *p)
 
     if (d)
         sync_device_remove(s, d, p->item.ref);
-    if (old && !old->obj.missing)
+    if (old && !old->obj.missing) {
         rebuild_around(s, old, true);
-    p->device = 0;
+        sync_drop_made(s, old->trace);
+        sync_drop_made(s, old->insert_in);
+        sync_drop_made(s, old->insert_out);
+    }
+    p->device = p->qos = 0;
     p->state = (struct port_state){0};
 }
 

@@ -471,6 +471,15 @@ static void insertions(void **state)
     again(&r);
     assert_int_equal(port_of(&r, &r.port)->insert_in, 0);
     assert_false(port_of(&r, &s2)->service);
+    make(&r.c, ST_L2INSERTION, "{'portId':'%s','srvPortId':'%s','mac':'02:00:00:00:00:01'}",
+         text_of(&r.port), text_of(&s2));
+    again(&r);
+    topo_ref chain = port_of(&r, &r.port)->insert_in;
+    assert_non_null(topo_get(r.a->topo, chain));
+    destroy(&r.c, ST_PORT, &r.port);
+    again(&r);
+    assert_true(was_announced(r.a, tag_object(chain)));
+    assert_int_equal(topo_chain(r.a->topo, chain)->rules[0].type, RULE_DROP); /* what is left */
     end(&r);
     (void)state;
 }
