@@ -212,6 +212,18 @@ static char *labels_of(const json_t *body)
     return json_array_size(list) ? sb_steal(&sb) : NULL;
 }
 
+enum { PREFETCH = 256 };
+
+/* What the first rules lead to: a packet would ask for one after the other. */
+static void prefetch(struct sync *s, const struct topo_chain *c)
+{
+    for (uint32_t i = 0; i < MIN(c->n_rules, (uint32_t)PREFETCH); i++) {
+        sync_prefetch(s, c->rules[i].jump);
+        sync_prefetch(s, c->rules[i].cond.src_group);
+        sync_prefetch(s, c->rules[i].cond.dst_group);
+    }
+}
+
 /* Null body: name and labels stay. */
 static void publish(struct sync *s, struct chain_item *c, const struct topo_rule *rules, size_t n,
                     const json_t *body)
@@ -235,6 +247,7 @@ static void publish(struct sync *s, struct chain_item *c, const struct topo_rule
     if (old)
         sync_changed(s, tag_object(c->item.ref));
     topo_publish(s->topo, &made->obj);
+    prefetch(s, made);
     if (body)
         free(labels);
     free(loggers);

@@ -200,6 +200,15 @@ static size_t item_size(enum topo_kind kind)
     }
 }
 
+void sync_prefetch(struct sync *s, topo_ref ref)
+{
+    enum topo_kind kind = topo_kind_of(s->topo, ref);
+
+    if (!ref || sync_item(s, ref) || topo_get(s->topo, ref))
+        return;
+    sync_due(s, sync_item_new(s, ref, (uint8_t)kind, item_size(kind)), DUE_LOAD);
+}
+
 static void take_need(struct sync *s, topo_ref ref)
 {
     enum topo_kind kind = topo_kind_of(s->topo, ref);

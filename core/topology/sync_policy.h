@@ -44,6 +44,9 @@ int sync_work_chain(struct sync *s, struct chain_item *c, unsigned due);
 int sync_work_logging(struct sync *s, struct logging_item *l, unsigned due);
 void sync_chain_free(struct chain_item *c);
 
+/* sync_learn.c: loads a chain or group, unless that has been begun, for who will need it soon. */
+void sync_prefetch(struct sync *s, topo_ref ref);
+
 /* sync_group.c */
 struct group_member {
     struct uuid id; /* of the object */

@@ -473,6 +473,21 @@ jq_is "mn-cli --json is the same" .verdict '"delivered"'
 gives 3 mn-cli trace "${options[@]}" nowhere udp 10.0.1.1:1 10.0.2.1:2
 check_same "errors are JSON too" '"not-found"' "$(jq -c .error.code <<<"$ERR")"
 
+# policy is in the export
+mn-cli <<'END' || fail "policy"
+ip-address-group create name bad
+ip-address-group bad add ip address 10.0.1.9
+chain create name guard
+chain guard add rule ip-address-group-src bad type drop
+chain guard add rule type jump jump-to guard
+port c set infilter guard
+END
+mn-cli export "$DIR/policy.json" || fail "export"
+gives 10 mn-cli trace --file "$DIR/policy.json" --json c udp 10.0.1.9:1 10.0.2.1:2
+jq_is "a rule drops" '[.verdict, .reason, .object.type]' '["dropped","rule-drop","rule"]'
+gives 0 mn-cli trace --file "$DIR/policy.json" --json c udp 10.0.1.8:1 10.0.2.1:2
+jq_is "another passes" .verdict '"delivered"'
+
 # elsewhere: only the export is there, and no store is touched
 mkdir "$DIR/elsewhere" && cp "$DIR/export.json" "$DIR/elsewhere"
 gives 0 env -C "$DIR/elsewhere" MN_STORE=zk://127.0.0.1:1/mn mn-cli trace --file export.json a tcp 10.0.1.1:1 10.0.2.1:80

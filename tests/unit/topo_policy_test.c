@@ -537,8 +537,8 @@ static void unused_is_unloaded(void **state)
          text_of(&g));
     change(&r.c, ST_PORT, &r.port, "{'inboundFilterId':'%s'}", text_of(&outer));
     uint32_t before = status_of(r.a).n_watches;
-    topo_ref o = load(r.a, TOPO_CHAIN, &outer), i = load(r.a, TOPO_CHAIN, &inner),
-             group = load(r.a, TOPO_IP_GROUP, &g);
+    topo_ref o = load(r.a, TOPO_CHAIN, &outer), i = ref_of(r.a, &inner), group = ref_of(r.a, &g);
+    assert_int_equal(topo_chain(r.a->topo, i)->n_rules, 1); /* comes with it */
     wait_minutes(&r, 10);
     assert_non_null(topo_get(r.a->topo, o));
     assert_non_null(topo_get(r.a->topo, i));
