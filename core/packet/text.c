@@ -301,6 +301,25 @@ static int parse_endpoint_modifier(struct words *w, bool source)
     return 0;
 }
 
+/* The rest of the words. */
+static int parse_quoted(struct words *w)
+{
+    struct packet_spec quoted;
+
+    if (!packet_is_icmp_error(&w->spec->key))
+        return error_set(w->e, -EINVAL, "packet", "about", "only ICMP errors quote a packet");
+    int rc = packet_spec_parse(w->w + w->at, w->n - w->at, &quoted, w->e);
+    if (rc)
+        return rc;
+    if (quoted.key.eth_type != w->spec->key.eth_type)
+        return error_set(w->e, -EINVAL, "packet", "about", "is of another IP version");
+    w->spec->quotes = true;
+    w->spec->quoted = quoted.key;
+    w->spec->quoted_given = quoted.given;
+    w->at = w->n;
+    return 0;
+}
+
 static int parse_plain_modifier(struct words *w)
 {
     static const char *const numbers[] = {"vlan", "pcp",  "inner-vlan", "ttl",
@@ -325,10 +344,13 @@ static int parse_plain_modifier(struct words *w)
         return parse_frag(w);
     if (words_take(w, "flags"))
         return parse_flags(w);
+    if (words_take(w, "about"))
+        return parse_quoted(w);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (words_take(w, numbers[i]))
             return parse_number_modifier(w, numbers[i]);
-    return words_fail(w, "from, to, src, dst, vlan, pcp, ttl, tos, frag, flags, id, code or size");
+    return words_fail(
+        w, "from, to, src, dst, vlan, pcp, ttl, tos, frag, flags, id, code, size or about");
 }
 
 static int parse_modifier(struct words *w)

@@ -11,7 +11,9 @@
  *
  * followed, in any order, by  from MAC, to MAC, vlan VID, pcp N (after vlan), inner-vlan VID,
  * ttl N, tos N, src/dst ADDRESS[:PORT], frag none|first|later, flags LETTERS (FSRPAU),
- * id N (ICMP), code N, size BYTES (payload).  The ">" may be left out.
+ * id N (ICMP), code N, size BYTES (payload).  The ">" may be left out.  An ICMP error ends with
+ * about PACKET : what it quotes
+ *   icmp unreachable code 3 10.0.0.9 > 10.0.0.1 about udp 10.0.0.1:5 > 10.0.0.9:53
  * dhcp, dhcp6, rs and ra have words of their own (text_app.h); addresses follow from their kind.
  * IPv4 and IPv6 are told apart by the addresses; "icmp" means ICMPv6 with IPv6 ones.
  *
@@ -49,6 +51,8 @@ struct packet_spec {
     uint16_t inner_vlan; /* with FLOW_VLAN_PRESENT, or 0 */
     uint16_t payload;    /* bytes behind the L4 header */
     bool payload_given;
+    bool quotes; /* an ICMP error: */
+    struct flow_key quoted, quoted_given;
     struct packet_app app;
 };
 

@@ -63,11 +63,23 @@ static void describe_ip(const struct flow_key *k, char *buf, size_t n)
     }
 }
 
+static void describe_quoted(const uint8_t *packet, size_t size, char *buf, size_t n)
+{
+    struct packet_quote q;
+    char what[256];
+
+    if (!packet_quote(packet, size, &q))
+        return;
+    describe_ip(&q.key, what, sizeof what);
+    snprintf(buf, n, " about %s", what);
+}
+
 char *packet_describe(const uint8_t *packet, size_t size, char *buf, size_t buf_size)
 {
     struct flow_key k;
     struct packet_layers l;
     char what[1024], from[MAC_STRLEN], to[MAC_STRLEN], vlan[32] = "", ttl[16] = "", frag[16] = "";
+    char about[264] = "";
 
     packet_parse(packet, size, &k, &l);
     bool ip = k.eth_type == ETH_TYPE_IP || k.eth_type == ETH_TYPE_IP6;
@@ -89,7 +101,8 @@ char *packet_describe(const uint8_t *packet, size_t size, char *buf, size_t buf_
         snprintf(ttl, sizeof ttl, " ttl %u", k.ip_ttl);
     if (k.ip_frag)
         snprintf(frag, sizeof frag, " frag %s", k.ip_frag == FLOW_FRAG_FIRST ? "first" : "later");
-    snprintf(buf, buf_size, "%s from %s to %s%s%s%s", what, mac_format(&k.eth_src, from),
-             mac_format(&k.eth_dst, to), vlan, ttl, frag);
+    describe_quoted(packet, size, about, sizeof about);
+    snprintf(buf, buf_size, "%s from %s to %s%s%s%s%s", what, mac_format(&k.eth_src, from),
+             mac_format(&k.eth_dst, to), vlan, ttl, frag, about);
     return buf;
 }

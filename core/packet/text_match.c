@@ -5,6 +5,7 @@
 
 #include "packet/packet.h"
 #include "packet/text_words.h"
+#include "packet/wire.h"
 
 void packet_spec_of(const uint8_t *packet, size_t size, struct packet_spec *out)
 {
@@ -64,6 +65,19 @@ static size_t build_neighbour(const struct packet_spec *s, uint8_t *buf, size_t 
                              NULL, &s->nd_target);
 }
 
+/* An error with the packet it is about, as a router would quote it. */
+static size_t build_error(const struct packet_spec *s, const struct flow_key *key, uint8_t *buf,
+                          size_t size)
+{
+    static const uint8_t payload[18];
+    uint8_t quoted[512];
+    size_t n = packet_from_key(quoted, sizeof quoted, &s->quoted, payload, sizeof payload);
+
+    return n > WIRE_ETH_SIZE
+               ? packet_from_key(buf, size, key, quoted + WIRE_ETH_SIZE, n - WIRE_ETH_SIZE)
+               : 0;
+}
+
 size_t packet_spec_build(const struct packet_spec *s, uint8_t *buf, size_t size)
 {
     static const uint8_t payload[60000];
@@ -76,6 +90,8 @@ size_t packet_spec_build(const struct packet_spec *s, uint8_t *buf, size_t size)
         n = packet_app_build(s, buf, size);
     else if (neighbour)
         n = build_neighbour(s, buf, size);
+    else if (s->quotes)
+        n = build_error(s, &key, buf, size);
     else
         n = packet_from_key(buf, size, &key, payload, s->payload_given ? s->payload : 18);
     if (s->inner_vlan) {
@@ -157,6 +173,26 @@ static bool look_behind_tag(const struct packet_spec *s, const uint8_t *packet, 
     return true;
 }
 
+static bool match_quoted(const struct packet_spec *s, const uint8_t *packet, size_t size, char *why,
+                         size_t why_size)
+{
+    const struct flow_key *want = &s->quoted, *g = &s->quoted_given;
+    struct packet_quote q;
+
+    if (!packet_quote(packet, size, &q))
+        return differ(why, why_size, "packet", "no error that quotes one", "one");
+#define NUMBER(field, name) match_number(why, why_size, name, q.key.field, want->field, g->field)
+    return NUMBER(ip_proto, "quoted protocol") &&
+           match_ip(why, why_size, "quoted source", &q.key.ip_src, &want->ip_src,
+                    !ip_is_none(&g->ip_src)) &&
+           match_ip(why, why_size, "quoted destination", &q.key.ip_dst, &want->ip_dst,
+                    !ip_is_none(&g->ip_dst)) &&
+           NUMBER(tp_src, "quoted source port or ICMP type") &&
+           NUMBER(tp_dst, "quoted destination port or ICMP code") && NUMBER(ip_ttl, "quoted ttl") &&
+           NUMBER(icmp_id, "quoted id");
+#undef NUMBER
+}
+
 bool packet_spec_match(const struct packet_spec *s, const uint8_t *packet, size_t size, char *why,
                        size_t why_size)
 {
@@ -182,6 +218,7 @@ bool packet_spec_match(const struct packet_spec *s, const uint8_t *packet, size_
            NUMBER(tp_dst, "destination port or ICMP code") && NUMBER(ip_ttl, "ttl") &&
            NUMBER(ip_tos, "tos") && NUMBER(ip_frag, "frag") && NUMBER(tcp_flags, "flags") &&
            NUMBER(icmp_id, "id") && match_neighbour(s, packet, size, why, why_size) &&
+           (!s->quotes || match_quoted(s, packet, size, why, why_size)) &&
            (!s->app.kind || packet_app_match(s, packet, size, why, why_size));
 #undef NUMBER
 }

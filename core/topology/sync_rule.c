@@ -222,6 +222,20 @@ static void parse_targets(const json_t *body, struct arena *arena, struct topo_r
         r->n_targets == 1 && !r->targets->port_from && ip_equal(&r->targets->from, &r->targets->to);
 }
 
+/* The only fragment policy a dynamic translation may have is "unfragmented": it says what can be
+ * translated.  Fragments must reach the rule all the same, to be dropped by it: let by, they would
+ * leave as they are. */
+static void meet_fragments(struct topo_rule *r)
+{
+    const uint32_t ports = COND_BIT(TP_SRC) | COND_BIT(TP_DST);
+
+    if ((r->type != RULE_DNAT && r->type != RULE_SNAT) || r->stateless)
+        return;
+    r->cond.frags |= 1 << FLOW_FRAG_FIRST;
+    if (!(r->cond.has & ports))
+        r->cond.has &= ~COND_BIT(FRAG);
+}
+
 static bool word_to_type(const char *word, uint8_t *type)
 {
     static const struct {
@@ -301,4 +315,5 @@ void sync_parse_rule(struct sync *s, const struct uuid *id, const json_t *body, 
     sync_body_uuid(body, "requestId", &out->request);
     parse_targets(body, arena, out);
     sync_parse_cond(s, body, arena, &out->cond);
+    meet_fragments(out);
 }

@@ -245,7 +245,7 @@ enters at port a
     bridge left              destination MAC is behind port a
     bridge left              leaves by port a
   router edge              dropped by router edge: no-route
-sent by port r1: icmp unreachable code 0 10.0.1.254 > 10.0.1.1 from 02:00:00:00:01:fe to 02:00:00:00:00:0a ttl 64
+sent by port r1: icmp unreachable code 0 10.0.1.254 > 10.0.1.1 from 02:00:00:00:01:fe to 02:00:00:00:00:0a ttl 64 about udp 10.0.1.1:1 > 172.16.0.1:2
   out of port a, interface tap-a of host compute-1
 dropped: no-route, router edge
 = 10
@@ -260,7 +260,7 @@ enters at port a
     bridge left              destination MAC is behind port a
     bridge left              leaves by port a
   router edge              dropped by router edge: no-route
-sent by port r1: icmp unreachable code 0 fd01::fe > fd01::1 from 02:00:00:00:01:fe to 02:00:00:00:00:0a ttl 64
+sent by port r1: icmp unreachable code 0 fd01::fe > fd01::1 from 02:00:00:00:01:fe to 02:00:00:00:00:0a ttl 64 about udp [fd01::1]:1 > [2001:db8::1]:2
   out of port a, interface tap-a of host compute-1
 dropped: no-route, router edge
 = 10
@@ -296,7 +296,7 @@ enters at port a
     bridge left              destination MAC is behind port a
     bridge left              leaves by port a
   router edge              dropped by this route: reject-route
-sent by port r1: icmp unreachable code 13 10.0.1.254 > 10.0.1.1 from 02:00:00:00:01:fe to 02:00:00:00:00:0a ttl 64
+sent by port r1: icmp unreachable code 13 10.0.1.254 > 10.0.1.1 from 02:00:00:00:01:fe to 02:00:00:00:00:0a ttl 64 about udp 10.0.1.1:1 > 10.8.0.1:2
   out of port a, interface tap-a of host compute-1
 dropped: reject-route, route 10.8.0.0/16 reject of router edge (<uuid>)
 = 10
@@ -312,7 +312,7 @@ enters at port a
     bridge left              destination MAC is behind port a
     bridge left              leaves by port a
   router edge              dropped by this route: reject-route
-sent by port r1: icmp unreachable code 6 fd01::fe > fd01::1 from 02:00:00:00:01:fe to 02:00:00:00:00:0a ttl 64
+sent by port r1: icmp unreachable code 6 fd01::fe > fd01::1 from 02:00:00:00:01:fe to 02:00:00:00:00:0a ttl 64 about udp [fd01::1]:1 > [fd08::1]:2
   out of port a, interface tap-a of host compute-1
 dropped: reject-route, route fd08::/16 reject of router edge (<uuid>)
 = 10
@@ -328,7 +328,7 @@ enters at port a
     bridge left              destination MAC is behind port a
     bridge left              leaves by port a
   router edge              dropped by router edge: ttl-exceeded
-sent by port r1: icmp time-exceeded code 0 10.0.1.254 > 10.0.1.1 from 02:00:00:00:01:fe to 02:00:00:00:00:0a ttl 64
+sent by port r1: icmp time-exceeded code 0 10.0.1.254 > 10.0.1.1 from 02:00:00:00:01:fe to 02:00:00:00:00:0a ttl 64 about udp 10.0.1.1:1 > 10.0.2.1:2
   out of port a, interface tap-a of host compute-1
 dropped: ttl-exceeded, router edge
 = 10
@@ -344,7 +344,7 @@ enters at port a
     bridge left              destination MAC is behind port a
     bridge left              leaves by port a
   router edge              dropped by router edge: ttl-exceeded
-sent by port r1: icmp time-exceeded code 0 fd01::fe > fd01::1 from 02:00:00:00:01:fe to 02:00:00:00:00:0a ttl 64
+sent by port r1: icmp time-exceeded code 0 fd01::fe > fd01::1 from 02:00:00:00:01:fe to 02:00:00:00:00:0a ttl 64 about udp [fd01::1]:1 > [fd02::1]:2
   out of port a, interface tap-a of host compute-1
 dropped: ttl-exceeded, router edge
 = 10

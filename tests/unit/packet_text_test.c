@@ -40,6 +40,8 @@ static const char *const good[] = {
     "icmp unreachable code 13 10.0.0.254 > 10.0.0.1",
     "icmp time-exceeded code 0 fd00::fe > fd00::1",
     "icmp type 13 10.0.0.1 > 10.0.0.2",
+    "icmp unreachable code 3 10.0.0.9 > 10.0.0.1 about udp 10.0.0.1:5 > 10.0.0.9:53 ttl 7",
+    "icmp too-big fd00::9 > fd00::1 about icmp echo fd00::1 > fd00::5 id 8",
     "arp who-has 10.0.0.9 tell 10.0.0.1 from 02:00:00:00:00:01",
     "arp 10.0.0.9 is-at 02:00:00:00:00:09 tell 10.0.0.1 to 02:00:00:00:00:01",
     "nd who-has fd00::9 tell fd00::1 from 02:00:00:00:00:01",
