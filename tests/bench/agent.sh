@@ -145,4 +145,6 @@ measure_sim() {
     local out
     out=$("$G/sim_bench") || { failed=1; return; }
     echo "$out" | jq -r '"sim mn 1 \(.sim_ns)\nsim_cold mn 1 \(.sim_cold_ns)"' >>"$SAMPLES"
+    out=$("$G/state_bench") || { failed=1; return; }
+    echo "$out" | jq -r '"conn_bytes mn 1 \(.bytes_per_conn)"' >>"$SAMPLES"
 }

@@ -46,6 +46,7 @@ report() {
     echo
     line 'Simulating a packet, bridge-router-bridge' "$(value sim mn)" ns
     line '... each in another of 600 networks' "$(value sim_cold mn)" ns
+    line 'a connection: tracked and translated, of the table' "$(value conn_bytes mn)" bytes
     line 'Agent, resident, idle' "$(value idle_kib mn)" KiB
     line "... with $(value flows_n mn) flows" "$(value flows_kib mn)" KiB
     line '... with 5,000 ports in use' "$(value ports_kib mn)" KiB
@@ -74,6 +75,7 @@ report_json() { # FILE
         echo agent_idle_kib "$(value idle_kib mn)"
         echo agent_5000_ports_kib "$(value ports_kib mn)"
         echo bytes_per_flow "$(value flow_bytes mn)"
+        echo bytes_per_conn "$(value conn_bytes mn)"
     } | awk 'NF == 2' | jq -Rn --argjson old "$old" --argjson cluster "$(cluster_json)" \
         '$old + ([inputs | split(" ") | {(.[0]): (.[1] | tonumber)}] | add // {}) + $cluster' >"$1.new" && mv "$1.new" "$1"
 }
