@@ -8,7 +8,6 @@
 #include <stdatomic.h>
 
 #include "state_util.h"
-#include "topo_util.h"
 
 enum { WRITERS = 3, READERS = 2, OWN = 2000, STEPS = 20000, TUPLES = 8 };
 

@@ -4,15 +4,10 @@
 
 #include <endian.h>
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #include "base/mem.h"
 #include "state/state.h"
+#include "topo_util.h"
 #include "values.h"
 
 struct gone {
