@@ -230,6 +230,8 @@ static void meet_needs(struct ports *p, uint64_t now, uint64_t wall_ms)
     pthread_mutex_unlock(&p->lock);
     while (i < p->needs.n && i < NEEDS_AT_ONCE && meet(p, &p->needs.v[i], now, wall_ms))
         i++;
+    if (!i)
+        return;
     p->needs.n -= i;
     memmove(p->needs.v, p->needs.v + i, p->needs.n * sizeof *p->needs.v);
 }
