@@ -81,6 +81,8 @@ static void on_written(uv_write_t *req, int status)
     c->writing = false;
     if (status)
         drop_client(c);
+    else if (c->listing || c->asking) /* the next page at once, not when the loop wakes anyway */
+        inbox_wake(agent_control_inbox(c->server->host.agent));
 }
 
 /* Takes the reference. */

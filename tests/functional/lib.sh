@@ -230,6 +230,49 @@ END
     await 15 port_active vm1
     await 15 port_active vm2
 }
+# A network whose router translates sources, on host h1 whose agent runs already:
+#
+#   vm1 -- left -- edge (192.0.2.1, for all of left) -- world, 192.0.2.2: echoes on TCP port 7000
+many_connections_site() {
+    vm_add h1 vm1 10.0.1.10/24 10.0.1.1
+    vm_add h1 world 192.0.2.2/24
+    cli <<END >/dev/null || fail "topology"
+bridge create name left
+router create name edge
+bridge left port create name vm1
+bridge left port create name up
+router edge port create name down addresses 10.0.1.1/24
+router edge port create name world addresses 192.0.2.1/24
+port down set peer up
+router edge add route dst 10.0.1.0/24 src 0.0.0.0/0 type normal port down
+router edge add route dst 192.0.2.0/24 src 0.0.0.0/0 type normal port world
+chain create name pre
+chain create name post
+chain pre add rule type rev_snat in-ports world
+chain post add rule type snat out-ports world target 192.0.2.1:20000-40000
+router edge set infilter pre
+router edge set outfilter post
+tunnel-zone create name lab type vxlan
+tunnel-zone lab add member host h1 address ${HOST_IP[h1]}
+host h1 add binding port vm1 interface vm1
+host h1 add binding port world interface world
+END
+    await 15 port_active vm1
+    await 15 port_active world
+    spawn world python3 "$ROOT/tests/functional/many-connections.py" serve 7000 >"$DIR/server.out"
+    await 10 grep -q listening "$DIR/server.out"
+}
+# many_connections N: vm1 opens and holds them.  tell WORDS: what it shall do (many-connections.py);
+# heard: what it says.
+many_connections() {
+    coproc CLIENT { on vm1 python3 "$ROOT/tests/functional/many-connections.py" hold 192.0.2.2 7000 "$1"; }
+}
+tell() { echo "$*" >&"${CLIENT[1]}"; }
+heard() {
+    local line
+    read -r -t 60 line <&"${CLIENT[0]}" || fail "the client is silent"
+    echo "$line"
+}
 port_active() { [ "$(cli port "$1" show plugged)" = yes ]; }
 
 # Ends every process that lives in one of our namespaces, and the namespaces with it.

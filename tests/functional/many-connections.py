@@ -3,8 +3,7 @@
 
   conns.py serve PORT             echoes whatever comes, on any number of connections
   conns.py hold ADDRESS PORT N    opens N connections, then obeys lines of standard input:
-      check   sends a byte on each and awaits it back; prints how many answered and how many
-              distinct local ports the server saw, as "N answered"
+      check   sends a byte on each and awaits it back; prints "N answered"
       open M  opens M more, each must answer; prints "M opened"
 """
 import resource

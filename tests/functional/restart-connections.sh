@@ -7,16 +7,8 @@
 . "$(dirname "$0")/lib.sh"
 N=${N:-1000}
 
-tool() { echo "$ROOT/tests/functional/many-connections.py"; }
-tell() { echo "$*" >&"${CLIENT[1]}"; }
-heard() { # the client's next line
-    local line
-    read -r -t 60 line <&"${CLIENT[0]}" || fail "the client is silent"
-    echo "$line"
-}
 counter() { agent h1 counters --json | jq ".agent.$1"; }
 translated() { agent h1 connections --json 10.0.1.10 | jq '[.items[] | select(.kind == "snat")] | length'; }
-served() { port_active vm1 && port_active world; }
 settled() { # the new agent has judged all flows that it found
     agent h1 status --json | jq -e ".ready and .flows_due == 0 and .flows >= $((2 * N))" &&
         [ "$(counter resimulated)" -ge $((2 * N)) ]
@@ -31,34 +23,9 @@ untouched() { # WHO: nothing was done to flows that were there
 
 lab_start rc
 host_add h1
-vm_add h1 vm1 10.0.1.10/24 10.0.1.1
-vm_add h1 world 192.0.2.2/24
 agent_start h1
-cli <<END2 >/dev/null || fail "topology"
-bridge create name left
-router create name edge
-bridge left port create name vm1
-bridge left port create name up
-router edge port create name down addresses 10.0.1.1/24
-router edge port create name world addresses 192.0.2.1/24
-port down set peer up
-router edge add route dst 10.0.1.0/24 src 0.0.0.0/0 type normal port down
-router edge add route dst 192.0.2.0/24 src 0.0.0.0/0 type normal port world
-chain create name pre
-chain create name post
-chain pre add rule type rev_snat in-ports world
-chain post add rule type snat out-ports world target 192.0.2.1:20000-40000
-router edge set infilter pre
-router edge set outfilter post
-tunnel-zone create name lab type vxlan
-tunnel-zone lab add member host h1 address ${HOST_IP[h1]}
-host h1 add binding port vm1 interface vm1
-host h1 add binding port world interface world
-END2
-await 15 served
-spawn world python3 "$(tool)" serve 7000 >"$DIR/server.out"
-await 10 grep -q listening "$DIR/server.out"
-coproc CLIENT { on vm1 python3 "$(tool)" hold 192.0.2.2 7000 "$N"; }
+many_connections_site
+many_connections "$N"
 check_same "connections" "$N opened" "$(heard)"
 check "each is translated" [ "$(translated)" -ge "$N" ]
 check "to an address of the router's" bash -c \
