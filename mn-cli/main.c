@@ -13,7 +13,7 @@ static const struct subcommand commands[] = {
     {"export", cmd_export, false, "[FILE]", "write the whole topology as JSON", NULL},
     {"import", cmd_import, false, "FILE|-", "load what export wrote into an empty store", NULL},
     {"schema", cmd_schema, true, "", "JSON Schema of all objects", NULL},
-    {"trace", cmd_trace, true, "[--file EXPORT] [--json] PORT PACKET...",
+    {"trace", cmd_trace, true, "[--file EXPORT | --live] [--json] PORT PACKET...",
      "where a packet would go, and why", trace_help},
     {"why", cmd_why, false, "[--control SOCKET] [--json] PORT",
      "what becomes of a port's packets: drops, by whom", why_help},

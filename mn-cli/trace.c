@@ -3,6 +3,7 @@
 #include <getopt.h>
 #include <string.h>
 
+#include "agent/control.h"
 #include "base/clock.h"
 #include "cli/ref.h"
 #include "commands.h"
@@ -21,6 +22,7 @@ struct ground {
     struct objects *db;
     struct topo *topo;
     struct sync *sync;
+    struct state *state; /* null: no connection is known */
 };
 
 static void ground_close(struct ground *g)
@@ -28,6 +30,7 @@ static void ground_close(struct ground *g)
     rcu_thread_offline();
     sync_close(g->sync);
     rcu_thread_online();
+    state_free(g->state);
     rcu_unregister_thread();
     if (g->topo)
         topo_free(g->topo);
@@ -175,6 +178,7 @@ static int simulate(struct ground *g, struct trace *t, struct arena *arena, stru
 {
     for (unsigned round = 0; round < TRACE_ROUNDS; round++) {
         struct sim_input in = {.topo = g->topo,
+                               .state = g->state,
                                .now_ns = clock_ns(),
                                .port = t->port,
                                .packet = t->packet,
@@ -237,30 +241,58 @@ static int trace(struct ground *g, struct cli *cli, const char *port, const char
     return rc;
 }
 
+/* What the agent of this machine knows of connections decides, too. */
+static int go_live(struct ground *g, struct cli *cli, const char *control, struct error *e)
+{
+    char path[CONTROL_PATH_MAX];
+    size_t n;
+
+    control_default_path(NULL, path);
+    int rc = state_new(NULL, &g->state);
+    if (!rc)
+        rc = trace_live(control ? control : path, g->topo, g->state, &n, e);
+    if (rc)
+        return rc;
+    state_ports_all(g->state, true);
+    print_note(&cli->out, "%zu records of connections are known", n);
+    return 0;
+}
+
 int cmd_trace(struct cli *cli, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"file", required_argument, NULL, 'f'}, {"json", no_argument, NULL, 'j'}, {0}};
+    static const struct option options[] = {{"file", required_argument, NULL, 'f'},
+                                            {"live", no_argument, NULL, 'l'},
+                                            {"control", required_argument, NULL, 'c'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {0}};
     struct ground g = {0};
     struct error e = {0};
-    const char *file = NULL;
+    const char *file = NULL, *control = NULL;
+    bool live = false;
     int c, rc;
 
     optind = 0;
-    while ((c = getopt_long(argc, argv, "+f:j", options, NULL)) >= 0) {
+    while ((c = getopt_long(argc, argv, "+f:lc:j", options, NULL)) >= 0) {
         if (c == 'f')
             file = optarg;
         else if (c == 'j')
             cli->out.format = PRINT_JSON;
+        else if (c == 'l')
+            live = true;
+        else if (c == 'c')
+            control = optarg;
         else
             return 2;
     }
     if (argc - optind < 2) {
-        error_set(&e, -EINVAL, NULL, NULL, "trace [--file EXPORT] [--json] PORT PACKET...");
+        error_set(&e, -EINVAL, NULL, NULL,
+                  "trace [--file EXPORT | --live [--control SOCKET]] [--json] PORT PACKET...");
         error_hint(&e, "for example: trace web-1 tcp 10.0.0.1:1234 10.0.1.2:80");
         return print_failure(&cli->out, &e);
     }
     rc = ground_open(&g, cli, file, &e);
+    if (!rc && live)
+        rc = go_live(&g, cli, control, &e);
     if (!rc)
         rc = trace(&g, cli, argv[optind], (const char *const *)argv + optind + 1,
                    (size_t)(argc - optind - 1), &e);

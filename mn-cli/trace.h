@@ -16,6 +16,10 @@ struct trace {
     struct sim_result result;
 };
 
+/* Enters the connections that the agent at this control socket knows; *n of them. */
+int trace_live(const char *control, struct topo *topo, struct state *state, size_t *n,
+               struct error *e);
+
 /* Both are the caller's, also after an error. */
 int trace_open_file(const char *path, struct store **store, struct objects **db, struct error *e);
 

@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/words.h"
 #include "packet/text.h"
 #include "trace.h"
 
@@ -174,6 +175,25 @@ static void print_end(struct print *p, const struct trace *t)
     }
 }
 
+/* What the outcome stands on: found, or made by such a packet. */
+static void print_records(struct print *p, const struct trace *t)
+{
+    char text[WORDS_SIZE];
+
+    for (uint32_t i = 0; i < t->result.n_states; i++)
+        print_line(p, "remembered: %s", words_record(t->topo, &t->result.states[i], text));
+}
+
+static json_t *records_json(const struct trace *t)
+{
+    json_t *list = json_array();
+    char text[WORDS_SIZE];
+
+    for (uint32_t i = 0; i < t->result.n_states; i++)
+        json_array_append_new(list, json_string(words_record(t->topo, &t->result.states[i], text)));
+    return list;
+}
+
 static void print_step(struct print *p, const struct trace *t, const struct sim_step *s)
 {
     char device[96];
@@ -191,6 +211,7 @@ static void print_text(struct print *p, const struct trace *t)
     for (uint32_t i = 0; i < t->result.n_steps; i++)
         print_step(p, t, &t->result.steps[i]);
     print_emits(p, t);
+    print_records(p, t);
     print_end(p, t);
 }
 
@@ -259,6 +280,8 @@ static void print_json(struct print *p, const struct trace *t)
                             "steps", steps_json(t), "outputs",
                             outs_json(t, r->outs, r->n_outs, &t->key), "generated", emits_json(t));
 
+    if (r->n_states)
+        json_object_set_new(doc, "connections", records_json(t));
     print_document(p, doc);
     json_decref(doc);
 }

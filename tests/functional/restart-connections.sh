@@ -31,6 +31,12 @@ check "each is translated" [ "$(translated)" -ge "$N" ]
 check "to an address of the router's" bash -c \
     "mn-agent --control $DIR/h1.sock connections | grep -q 'translated 192.0.2.1:'"
 
+row=$(agent h1 connections --json 10.0.1.10 | jq -c '[.items[] | select(.kind == "snat")][0]')
+answer=(tcp 192.0.2.2:7000 "$(jq -r .translated <<<"$row")")
+check "a trace that knows them follows an answer home" bash -c \
+    "mn-cli trace --live --control $DIR/h1.sock world ${answer[*]} | grep -qF '$(jq -r .source <<<"$row")'"
+check_fails "one that doesn't drops it" cli trace world "${answer[@]}"
+
 say "stopped and started"
 agent h1 stop --keep-flows || fail "stop"
 wait "${AGENT_PID[h1]}"

@@ -411,7 +411,7 @@ $ a udp 10.0.1.1:1 10.0.2.1:99999
 mn-cli: packet: "10.0.2.1:99999" where ADDRESS or ADDRESS:PORT should stand ("help trace" has the language of packets; a shell wants ">" quoted)
 = 2
 $ a
-mn-cli: trace [--file EXPORT] [--json] PORT PACKET... (for example: trace web-1 tcp 10.0.0.1:1234 10.0.1.2:80)
+mn-cli: trace [--file EXPORT | --live [--control SOCKET]] [--json] PORT PACKET... (for example: trace web-1 tcp 10.0.0.1:1234 10.0.1.2:80)
 = 2
 WANTED
 
