@@ -50,7 +50,8 @@ static json_t *one_value(const struct schema_attr *a)
 
     switch (a->value) {
     case SV_STRING:
-        return text("t%u", n);
+        return strcmp(a->json, "clientId") ? text("t%u", n)
+                                           : text("00:03:%02x:%02x", n >> 8, n & 255);
     case SV_BOOL:
         return json_true();
     case SV_INT:
