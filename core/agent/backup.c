@@ -85,5 +85,5 @@ void agent_load_backup(struct agent *a, uint64_t now)
     if (l.n || l.n_refused)
         log_info("agent", "connections read back: %u records, %u refused", l.n, l.n_refused);
     if (l.n)
-        ports_adopt(a->leases);
+        ports_adopt(a->leases, now, agent_wall_ms(now));
 }

@@ -292,10 +292,10 @@ static int verify_all(struct ports *p, uint64_t wall_ms)
     return 0;
 }
 
-void ports_adopt(struct ports *p)
+void ports_adopt(struct ports *p, uint64_t now_ns, uint64_t wall_ms)
 {
     struct state_info info[256];
-    uint64_t at = 0, wall_ms = (uint64_t)time(NULL) * 1000;
+    uint64_t at = 0;
     int rc = 0;
 
     do {
@@ -310,7 +310,7 @@ void ports_adopt(struct ports *p)
                 continue;
             rc = ports_retake(p, a, block, wall_ms);
             if (!rc)
-                address_add(p, a, block, clock_ns());
+                address_add(p, a, block, now_ns);
             if (rc == -ENOENT || rc == -EEXIST || rc == -ESTALE)
                 rc = 0;
         }

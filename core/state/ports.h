@@ -83,7 +83,7 @@ void ports_connection(struct ports *p, uint64_t now_ns, bool connected);
 
 /* After a restart, once records are loaded and devices interned: takes back the blocks in which
  * this host has records and which it had leased before.  Others' are left alone. */
-void ports_adopt(struct ports *p);
+void ports_adopt(struct ports *p, uint64_t now_ns, uint64_t wall_ms);
 
 struct ports_status {
     uint32_t n_addresses, n_leases, n_needs;

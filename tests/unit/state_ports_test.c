@@ -290,7 +290,7 @@ static void a_new_life_takes_its_blocks_over(void **arg)
     r.device = foreign.device = after.router;
     assert_int_equal(state_commit(after.state, &r, 1, 1, STATE_LOADED, NULL), 0);
     assert_int_equal(state_commit(after.state, &foreign, 1, 1, STATE_LOADED, NULL), 0);
-    ports_adopt(after.ports);
+    ports_adopt(after.ports, 1, WALL);
     assert_true(state_ports_granted(after.state, after.router, &r.to, r.to_port / 64));
     assert_false(state_ports_granted(after.state, after.router, &r.to, foreign.to_port / 64));
     host_end(&before); /* the old session ends: not its nodes any more */
