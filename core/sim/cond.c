@@ -61,6 +61,12 @@ static bool mac_under(const struct mac *a, const struct mac *b, const struct mac
     return !((mac_u64(a) ^ mac_u64(b)) & mac_u64(mask));
 }
 
+/* "::/0" is any IPv6 address, not any address, nor that of a frame that has none. */
+static bool of_family(struct run *r, const struct cidr *net)
+{
+    return likely(!ip_is_none(&net->addr)) || H(r, eth_type) == ETH_TYPE_IP6;
+}
+
 static bool is_ip(struct run *r)
 {
     uint16_t type = H(r, eth_type);
@@ -170,9 +176,11 @@ static enum answer ask(struct run *r, const struct topo_cond *c, enum cond_field
     case COND_TOS:
         return H(r, ip_tos) == c->tos ? YES : NO;
     case COND_SRC:
-        return src_within(r, &c->src.addr, cidr_len128(&c->src)) ? YES : NO;
+        return src_within(r, &c->src.addr, cidr_len128(&c->src)) && of_family(r, &c->src) ? YES
+                                                                                          : NO;
     case COND_DST:
-        return dst_within(r, &c->dst.addr, cidr_len128(&c->dst)) ? YES : NO;
+        return dst_within(r, &c->dst.addr, cidr_len128(&c->dst)) && of_family(r, &c->dst) ? YES
+                                                                                          : NO;
     case COND_ETH_SRC:
         return mac_under(HP(r, eth_src), &c->eth_src, &c->eth_src_mask) ? YES : NO;
     case COND_ETH_DST:

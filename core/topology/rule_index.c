@@ -6,7 +6,7 @@
 #include "base/mem.h"
 
 enum {
-    LINEAR_MAX = 40,  /* rules tried in turn rather */
+    LINEAR_MAX = 16,  /* rules tried in turn rather */
     TUPLES_MAX = 128, /* or shapes are made coarser */
     COARSEST = 3,
     PREFIXES_MAX = 30, /* of a range of ports: 2 * 15 (all but the first and the last) */
