@@ -147,4 +147,5 @@ measure_sim() {
     echo "$out" | jq -r '"sim mn 1 \(.sim_ns)\nsim_cold mn 1 \(.sim_cold_ns)"' >>"$SAMPLES"
     out=$("$G/state_bench") || { failed=1; return; }
     echo "$out" | jq -r '"conn_bytes mn 1 \(.bytes_per_conn)"' >>"$SAMPLES"
+    "$G/rules_bench" >"$DIR/rules" || { rm -f "$DIR/rules"; failed=1; }
 }

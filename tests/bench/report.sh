@@ -47,12 +47,22 @@ report() {
     line 'Simulating a packet, bridge-router-bridge' "$(value sim mn)" ns
     line '... each in another of 600 networks' "$(value sim_cold mn)" ns
     line 'a connection: tracked and translated, of the table' "$(value conn_bytes mn)" bytes
+    report_rules
     line 'Agent, resident, idle' "$(value idle_kib mn)" KiB
     line "... with $(value flows_n mn) flows" "$(value flows_kib mn)" KiB
     line '... with 5,000 ports in use' "$(value ports_kib mn)" KiB
     line 'A flow, in the agent and in the kernel' "$(value flow_bytes mn)" bytes
     report_cluster
 }
+report_rules() {
+    [ -s "$DIR/rules" ] || return 0
+    line '... with 20 rules in each of four chains' "$(jq .sim_ns_20_rules "$DIR/rules")" ns
+    line '... with 50,000, and a group of 100,000 addresses' "$(jq .sim_ns_50k_rules "$DIR/rules")" ns
+    printf '%-34s%8s%8s%8s%8s%8s%8s\n' '... ns with so many rules of a kind' 0 1 10 100 1000 10000
+    jq -r '.first_packet_by_feature | to_entries[] | ["  " + .key] + (.value | [.[]]) | @tsv' "$DIR/rules" |
+        while IFS=$'\t' read -r kind ns; do printf '%-34s%8s%8s%8s%8s%8s%8s\n' "$kind" $ns; done
+}
+rules_json() { [ -s "$DIR/rules" ] && cat "$DIR/rules" || echo '{}'; }
 line() { [ -z "$2" ] || printf '%-58s%10.0f %s\n' "$@"; }
 
 # KEY VALUE lines to JSON, over what the file holds already.
@@ -77,5 +87,6 @@ report_json() { # FILE
         echo bytes_per_flow "$(value flow_bytes mn)"
         echo bytes_per_conn "$(value conn_bytes mn)"
     } | awk 'NF == 2' | jq -Rn --argjson old "$old" --argjson cluster "$(cluster_json)" \
-        '$old + ([inputs | split(" ") | {(.[0]): (.[1] | tonumber)}] | add // {}) + $cluster' >"$1.new" && mv "$1.new" "$1"
+        --argjson rules "$(rules_json)" \
+        '$old + ([inputs | split(" ") | {(.[0]): (.[1] | tonumber)}] | add // {}) + $cluster + $rules' >"$1.new" && mv "$1.new" "$1"
 }
