@@ -131,15 +131,19 @@ void worker_flow(struct worker *w, uint32_t id)
         flow_batch_remove(&w->batch, id);
         return;
     }
+    clean_mask(&r.mask);
+    if (looks_at_more(&r.mask,
+                      &mask)) { /* a real packet must come up; nobody is asked for this one */
+        flow_batch_remove(&w->batch, id);
+        return;
+    }
     if (r.verdict == SIM_NEED) {
         defer(w, id, &r);
         return;
     }
     worker_send_emits(w, &r, true);
-    clean_mask(&r.mask);
-    if (looks_at_more(&r.mask, &mask) || !worker_learn(w, &r, WORKER_REFRESH) ||
-        !worker_keep_records(w, id, &r)) {
-        flow_batch_remove(&w->batch, id); /* a real packet must come up */
+    if (!worker_learn(w, &r, WORKER_REFRESH) || !worker_keep_records(w, id, &r)) {
+        flow_batch_remove(&w->batch, id);
         return;
     }
     worker_judge(w, &key, &r, &j);

@@ -298,6 +298,31 @@ static void test_route_changes(void **state)
     rig_free(n.r);
 }
 
+/* A flow that drops whatever goes to a prefix says nothing of one neighbour there: it is not kept
+ * waiting for the neighbour that the address in its key would be. */
+static void test_a_drop_of_many_is_no_packet_to_one(void **state)
+{
+    struct net n = routed(*state);
+    struct flow_key az = a_to_z(&n, 1000), out = at_z(&n, 1000);
+    struct tag_change c = {.router = n.rt->ref, .prefix = CIDR("10.0.2.0/26")};
+
+    knows(n.rr, "10.0.2.10", MAC_Z);
+    mac_behind(n.z, 0, MAC_Z);
+    add_route(n.rt, "hole", "10.0.2.0/25", TOPO_HOP_BLACKHOLE, NULL, NULL);
+    publish_router(n.r->w, n.rt);
+    rig_send(n.r, "a", &az);
+    assert_int_equal(rig_dropped(n.r, SIM_BLACKHOLE), 1);
+    assert_int_equal(rig_dp_flows(n.r), 1);
+    add_route(n.rt, "way", "10.0.2.0/26", TOPO_HOP_PORT, n.rr, NULL);
+    publish_router(n.r->w, n.rt);
+    worker_announce(n.r->worker, &c, 1);
+    rig_run(n.r);
+    rig_nothing(n.r, "z"); /* nobody asks for 10.0.2.0 */
+    rig_send(n.r, "a", &az);
+    rig_expect(n.r, "z", &out);
+    rig_free(n.r);
+}
+
 static void test_like_packets_of_a_batch_run_once(void **state)
 {
     struct net n = routed(*state);
@@ -663,6 +688,7 @@ int main(void)
         world_test(test_waiting_room_is_bounded),
         world_test(test_change_touches_its_flows_only),
         world_test(test_route_changes),
+        world_test(test_a_drop_of_many_is_no_packet_to_one),
         world_test(test_like_packets_of_a_batch_run_once),
         world_test(test_drops_are_counted_where_they_happen),
         world_test(test_idle_flows_expire),
