@@ -50,8 +50,10 @@ struct lab_ops {
      * is under way inside them (packets parked for a neighbour stay parked). */
     int (*settle)(struct lab *lab, struct error *e);
     int (*clock)(struct lab *lab, uint64_t ns, struct error *e); /* forward */
-    /* Restarts a host's agent; with 'keep' its flows stay installed meanwhile. */
-    int (*restart)(struct lab *lab, unsigned host, bool keep, struct error *e);
+    /* Ends a host's agent; with 'keep' its flows stay installed meanwhile.  A host without an agent
+     * has interfaces that come and go, no upcalls and no drops; n_flows fails. */
+    int (*stop)(struct lab *lab, unsigned host, bool keep, struct error *e);
+    int (*start)(struct lab *lab, unsigned host, struct error *e);
     /* The newest drop on the host since the last call; 1, or 0 when there was none. */
     int (*last_drop)(struct lab *lab, unsigned host, struct lab_drop *out, struct error *e);
     /* Packets of the interface that went up to the agent, since its creation. */

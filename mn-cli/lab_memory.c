@@ -17,7 +17,7 @@ struct memory_host {
     char name[32], dp_name[64];
     struct uuid id;
     struct store *store;
-    struct dp *dp;
+    struct dp *dp; /* of a host stopped with its flows kept too, though closed */
     struct agent *agent;
     uint64_t drops_seen[DROPS_MAX + 1];
 };
@@ -48,11 +48,16 @@ static uint64_t now_of(void *aux)
 
 static void stop(struct memory_host *h, bool keep)
 {
+    struct dp_options kept = {.name = h->dp_name};
+
+    if (h->dp && !h->agent && dp_open("memory", &kept, &h->dp, NULL)) /* closed, it lives on */
+        h->dp = NULL;
     agent_close(h->agent, keep);
     h->agent = NULL;
     if (h->dp)
         dp_close(h->dp, keep);
-    h->dp = NULL;
+    if (!keep)
+        h->dp = NULL;
     store_close(h->store);
     h->store = NULL;
 }
@@ -191,7 +196,8 @@ static int memory_iface_add(struct lab *base, unsigned host, const char *ifname,
 
     if (lab->n_ifaces == LAB_IFACES)
         return error_set(e, -ENOSPC, ifname, NULL, "more than %d interfaces", LAB_IFACES);
-    if ((rc = memory_if_add(lab->hosts[host].dp, ifname)))
+    struct memory_host *h = &lab->hosts[host];
+    if (h->agent && (rc = memory_if_add(h->dp, ifname)))
         return error_set(e, rc, ifname, NULL, "%s", strerror(-rc));
     f->host = host;
     f->iface = (struct net_iface){.index = (int)lab->n_ifaces + 1,
@@ -200,7 +206,8 @@ static int memory_iface_add(struct lab *base, unsigned host, const char *ifname,
                                   .carrier = true,
                                   .mac = {{2, 0, 0, 0, 0xff, (uint8_t)lab->n_ifaces}}};
     snprintf(f->iface.name, sizeof f->iface.name, "%s", ifname);
-    agent_iface(lab->hosts[host].agent, &f->iface, false);
+    if (h->agent)
+        agent_iface(h->agent, &f->iface, false);
     return (int)lab->n_ifaces++;
 }
 
@@ -211,8 +218,10 @@ static int memory_iface_del(struct lab *base, unsigned iface, struct error *e)
     struct memory_host *h = &lab->hosts[f->host];
 
     (void)e;
-    memory_if_del(h->dp, f->iface.name);
-    agent_iface(h->agent, &f->iface, true);
+    if (h->dp)
+        memory_if_del(h->dp, f->iface.name);
+    if (h->agent)
+        agent_iface(h->agent, &f->iface, true);
     f->iface.index = 0;
     return 0;
 }
@@ -224,7 +233,8 @@ static int memory_link(struct lab *base, unsigned iface, bool up, struct error *
 
     (void)e;
     f->iface.carrier = up;
-    agent_iface(lab->hosts[f->host].agent, &f->iface, false);
+    if (lab->hosts[f->host].agent)
+        agent_iface(lab->hosts[f->host].agent, &f->iface, false);
     return 0;
 }
 
@@ -234,7 +244,7 @@ static int memory_send(struct lab *base, unsigned iface, const uint8_t *frame, s
     struct lab_in_memory *lab = self(base);
     struct memory_iface *f = &lab->ifaces[iface];
 
-    if (!f->iface.carrier || !f->iface.index)
+    if (!f->iface.carrier || !f->iface.index || !lab->hosts[f->host].dp)
         return 0; /* as a machine with its cable out */
     int rc = memory_inject(lab->hosts[f->host].dp, f->iface.name, frame, size);
     return rc ? error_set(e, rc, f->iface.name, NULL, "%s", strerror(-rc)) : 0;
@@ -244,18 +254,23 @@ static size_t memory_recv(struct lab *base, unsigned iface, uint8_t *buf, size_t
 {
     struct lab_in_memory *lab = self(base);
     struct memory_iface *f = &lab->ifaces[iface];
-    int n = f->iface.index ? memory_take(lab->hosts[f->host].dp, f->iface.name, buf, size) : 0;
+    struct dp *dp = lab->hosts[f->host].dp;
+    int n = f->iface.index && dp ? memory_take(dp, f->iface.name, buf, size) : 0;
 
     return n > 0 && f->iface.carrier ? (size_t)n : 0;
 }
 
-static int memory_restart(struct lab *base, unsigned host, bool keep, struct error *e)
+static int memory_stop(struct lab *base, unsigned host, bool keep, struct error *e)
+{
+    stop(&self(base)->hosts[host], keep);
+    return settle_shared(base, e);
+}
+
+static int memory_start(struct lab *base, unsigned host, struct error *e)
 {
     struct lab_in_memory *lab = self(base);
-    int rc;
+    int rc = start(lab, &lab->hosts[host], e);
 
-    stop(&lab->hosts[host], keep);
-    rc = start(lab, &lab->hosts[host], e);
     return rc ? rc : settle_shared(base, e);
 }
 
@@ -280,6 +295,8 @@ static int memory_last_drop(struct lab *base, unsigned host, struct lab_drop *ou
     const struct drop_count *c;
     int found = 0;
 
+    if (!h->agent)
+        return 0;
     agent_advance(h->agent, lab->now, 0); /* reads statistics: drops in the datapath count too */
     int rc = memory_settle(base, e);
     if (rc)
@@ -318,7 +335,8 @@ static int memory_upcalls(struct lab *base, unsigned iface, uint64_t *n, struct 
     struct upcall_query q = {f->iface.name, 0};
 
     (void)e;
-    dp_port_each(lab->hosts[f->host].dp, count_upcalls, &q);
+    if (lab->hosts[f->host].agent)
+        dp_port_each(lab->hosts[f->host].dp, count_upcalls, &q);
     *n = q.n;
     return 0;
 }
@@ -353,7 +371,8 @@ const struct lab_ops lab_memory = {
     .recv = memory_recv,
     .settle = settle_shared,
     .clock = memory_clock,
-    .restart = memory_restart,
+    .stop = memory_stop,
+    .start = memory_start,
     .last_drop = memory_last_drop,
     .upcalls = memory_upcalls,
     .n_flows = memory_n_flows,

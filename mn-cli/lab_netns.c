@@ -461,12 +461,12 @@ static int netns_clock(struct lab *base, uint64_t ns, struct error *e)
 
     snprintf(request, sizeof request, "clock %llu", (unsigned long long)ns);
     for (unsigned i = 0; i < lab->n_hosts; i++)
-        if (tell(lab, i, request, e))
+        if (lab->hosts[i].agent > 0 && tell(lab, i, request, e))
             return -EIO;
     return 0;
 }
 
-static int netns_restart(struct lab *base, unsigned host, bool keep, struct error *e)
+static int netns_stop(struct lab *base, unsigned host, bool keep, struct error *e)
 {
     struct lab_in_netns *lab = self(base);
     struct netns_host *h = &lab->hosts[host];
@@ -477,7 +477,12 @@ static int netns_restart(struct lab *base, unsigned host, bool keep, struct erro
     while (waitpid(h->agent, NULL, 0) < 0 && errno == EINTR)
         continue;
     h->agent = 0;
-    return start_agent(lab, host, e);
+    return 0;
+}
+
+static int netns_start(struct lab *base, unsigned host, struct error *e)
+{
+    return start_agent(self(base), host, e);
 }
 
 static const char *drop_key(const json_t *row, char key[sizeof(struct lab_drop)])
@@ -495,6 +500,8 @@ static const char *drop_key(const json_t *row, char key[sizeof(struct lab_drop)]
 static int netns_last_drop(struct lab *base, unsigned host, struct lab_drop *out, struct error *e)
 {
     struct lab_in_netns *lab = self(base);
+    if (!lab->hosts[host].agent)
+        return 0;
     json_t *seen = lab->hosts[host].drops_seen, *reply = ask(lab, host, "drops", e), *row;
     json_t *rows = json_object_get(reply, "drops"), *sums = json_object();
     char key[sizeof *out];
@@ -526,12 +533,14 @@ static int netns_upcalls(struct lab *base, unsigned iface, uint64_t *n, struct e
 {
     struct lab_in_netns *lab = self(base);
     struct netns_iface *f = &lab->ifaces[iface];
-    json_t *reply = ask(lab, f->host, "ports", e), *row;
+    json_t *reply, *row;
     size_t i;
 
-    if (!reply)
-        return -EIO;
     *n = 0;
+    if (!lab->hosts[f->host].agent)
+        return 0;
+    if (!(reply = ask(lab, f->host, "ports", e)))
+        return -EIO;
     json_array_foreach (json_object_get(reply, "ports"), i, row) {
         const char *name = json_string_value(json_object_get(row, "interface"));
         if (name && !strcmp(name, f->ifname))
@@ -582,7 +591,8 @@ const struct lab_ops lab_netns = {
     .recv = netns_recv,
     .settle = netns_settle,
     .clock = netns_clock,
-    .restart = netns_restart,
+    .stop = netns_stop,
+    .start = netns_start,
     .last_drop = netns_last_drop,
     .upcalls = netns_upcalls,
     .n_flows = netns_n_flows,

@@ -9,33 +9,37 @@
 #include "objects/objects.h"
 
 /* Runs one mn-cli command given as words: its exit status, with what it complained of in 'e'.  What
- * it prints is thrown away. */
-static int cli_status(struct scenario *s, const char *const *w, size_t n, struct error *e)
+ * it prints goes to *said, the caller's; null: nowhere. */
+static int cli_status(struct scenario *s, const char *const *w, size_t n, char **said,
+                      struct error *e)
 {
-    char *complaint = NULL;
-    size_t size = 0;
-    FILE *null = fopen("/dev/null", "w"), *err = open_memstream(&complaint, &size);
+    char *printed = NULL, *complaint = NULL;
+    size_t printed_size = 0, size = 0;
 
-    if (!null || !err)
+    s->cli.out.out = open_memstream(&printed, &printed_size);
+    s->cli.out.err = open_memstream(&complaint, &size);
+    if (!s->cli.out.out || !s->cli.out.err)
         return error_set(e, -errno, NULL, NULL, "%s", strerror(errno));
-    s->cli.out.out = null;
-    s->cli.out.err = err;
     int status = cli_words(&s->cli, (int)n, (char **)w);
-    fclose(null);
-    fclose(err);
+    fclose(s->cli.out.out);
+    fclose(s->cli.out.err);
     complaint[strcspn(complaint, "\n")] = '\0';
     if (status)
         error_set(e, -EPROTO, NULL, NULL, "exit status %d: %s", status, complaint);
     free(complaint);
+    if (said)
+        *said = printed;
+    else
+        free(printed);
     return status;
 }
 
 static int run_cli(struct scenario *s, const char *const *w, size_t n, struct error *e)
 {
-    return cli_status(s, w, n, e) ? -EPROTO : 0;
+    return cli_status(s, w, n, NULL, e) ? -EPROTO : 0;
 }
 
-static int run_cli_words(struct scenario *s, struct error *e, ...)
+int scenario_cli(struct scenario *s, struct error *e, ...)
 {
     const char *w[16];
     size_t n = 0;
@@ -46,14 +50,6 @@ static int run_cli_words(struct scenario *s, struct error *e, ...)
         n++;
     va_end(ap);
     return run_cli(s, w, n, e);
-}
-
-static int find_host(struct scenario *s, const char *name, struct error *e)
-{
-    for (unsigned i = 0; name && i < s->n_hosts; i++)
-        if (!strcmp(s->hosts[i].name, name))
-            return (int)i;
-    return error_set(e, -ENOENT, name, NULL, "no host of this name is in the scenario");
 }
 
 static int st_mn(struct scenario *s, const char *const *w, size_t n, struct error *e)
@@ -67,11 +63,33 @@ static int st_refuse(struct scenario *s, const char *const *w, size_t n, struct 
 
     if (n < 2)
         return error_set(e, -EINVAL, NULL, NULL, "refuse STATUS COMMAND...");
-    int status = cli_status(s, w + 1, n - 1, &refused);
+    int status = cli_status(s, w + 1, n - 1, NULL, &refused);
     if (status == atoi(w[0]))
         return 0;
     return error_set(e, -EPROTO, NULL, NULL, "not status %s but %s", w[0],
                      status ? refused.message : "success");
+}
+
+/* What agents tell of themselves comes in its time. */
+static int st_says(struct scenario *s, const char *const *w, size_t n, struct error *e)
+{
+    if (n < 2)
+        return error_set(e, -EINVAL, NULL, NULL, "says TEXT COMMAND...");
+    for (unsigned waited = 0;;) {
+        char *said = NULL;
+        int rc = s->lab->ops->settle(s->lab, e);
+        if (!rc)
+            rc = cli_status(s, w + 1, n - 1, &said, e) ? -EPROTO : 0;
+        bool there = !rc && strstr(said, w[0]);
+        if (!rc && !there && waited >= LAB_PATIENCE_MS) {
+            said[strcspn(said, "\n")] = '\0';
+            rc = error_set(e, -EPROTO, NULL, NULL, "\"%s\" isn't in \"%s\"", w[0], said);
+        }
+        free(said);
+        if (rc || there)
+            return rc;
+        waited += s->lab->ops->wait(s->lab, 20);
+    }
 }
 
 int scenario_let(struct scenario *s, const char *name, const char *value, struct error *e)
@@ -89,6 +107,18 @@ int scenario_let(struct scenario *s, const char *name, const char *value, struct
         free(s->vars[i].value);
     s->vars[i].value = copy;
     return 0;
+}
+
+static void forget_name(struct scenario *s, const char *name)
+{
+    for (unsigned i = 0; i < s->n_vars; i++) {
+        if (strcmp(s->vars[i].name, name))
+            continue;
+        free(s->vars[i].name);
+        free(s->vars[i].value);
+        s->vars[i] = s->vars[--s->n_vars];
+        return;
+    }
 }
 
 static int st_let(struct scenario *s, const char *const *w, size_t n, struct error *e)
@@ -128,107 +158,6 @@ static int st_only(struct scenario *s, const char *const *w, size_t n, struct er
     return 1;
 }
 
-static int st_host(struct scenario *s, const char *const *w, size_t n, struct error *e)
-{
-    struct scenario_host *h = &s->hosts[s->n_hosts];
-    char address[24], uuid[UUID_STRLEN];
-    struct ip underlay;
-    int rc;
-
-    if (n != 1 || strlen(w[0]) >= sizeof h->name || s->n_hosts == LAB_HOSTS)
-        return error_set(e, -EINVAL, NULL, NULL, "host NAME (at most %d)", LAB_HOSTS);
-    if (!s->n_hosts &&
-        (rc = run_cli_words(s, e, "create", "tunnel-zone", "name", "lab", "type", "vxlan", NULL)))
-        return rc;
-    snprintf(h->name, sizeof h->name, "%s", w[0]);
-    uuid_random(&h->id);
-    snprintf(address, sizeof address, "192.0.2.%u", s->n_hosts + 1);
-    ip_parse(address, &underlay);
-    if ((rc = s->lab->ops->host_add(s->lab, h->name, &h->id, &underlay, e)))
-        return rc;
-    s->n_hosts++;
-    return run_cli_words(s, e, "tunnel-zone", "lab", "add", "member", "host",
-                         uuid_format(&h->id, uuid), "address", address, NULL);
-}
-
-/* Is the port served?  Asked of the store, as other hosts would. */
-static int port_active(struct scenario *s, const char *name, struct error *e)
-{
-    struct objects *db = objects_open(s->lab->ops->store(s->lab));
-    struct uuid id;
-    json_t *port = NULL;
-    int rc = objects_resolve(db, ST_PORT, NULL, name, &id, e);
-
-    if (!rc)
-        rc = objects_get(db, ST_PORT, &id, &port, e);
-    if (!rc)
-        rc = json_is_true(json_object_get(port, "active"));
-    json_decref(port);
-    objects_close(db);
-    return rc;
-}
-
-static int await_active(struct scenario *s, const char *name, bool active, struct error *e)
-{
-    for (unsigned waited = 0;;) {
-        int rc = s->lab->ops->settle(s->lab, e);
-        if (!rc)
-            rc = port_active(s, name, e);
-        if (rc < 0)
-            return rc;
-        if (rc == active)
-            return s->lab->ops->settle(s->lab, e);
-        if (waited >= 5 * LAB_PATIENCE_MS)
-            return error_set(e, -ETIMEDOUT, name, NULL, "the port did not become %s",
-                             active ? "active" : "inactive");
-        waited += s->lab->ops->wait(s->lab, 20);
-    }
-}
-
-static int st_bind(struct scenario *s, const char *const *w, size_t n, struct error *e)
-{
-    struct scenario_port *p = &s->ports[s->n_ports];
-    char ifname[16], host[UUID_STRLEN];
-    int h, rc;
-
-    if (n != 2 || strlen(w[0]) >= sizeof p->name || s->n_ports == LAB_IFACES)
-        return error_set(e, -EINVAL, NULL, NULL, "bind PORT HOST (at most %d)", LAB_IFACES);
-    if ((h = find_host(s, w[1], e)) < 0)
-        return h;
-    snprintf(ifname, sizeof ifname, "if%u", s->n_ports);
-    if ((rc = s->lab->ops->iface_add(s->lab, (unsigned)h, ifname, e)) < 0)
-        return rc;
-    *p = (struct scenario_port){.iface = (unsigned)rc, .host = (unsigned)h};
-    snprintf(p->name, sizeof p->name, "%s", w[0]);
-    s->n_ports++;
-    rc = run_cli_words(s, e, "host", uuid_format(&s->hosts[h].id, host), "add", "binding", "port",
-                       w[0], "interface", ifname, NULL);
-    return rc ? rc : await_active(s, w[0], true, e);
-}
-
-static int st_unplug(struct scenario *s, const char *const *w, size_t n, struct error *e)
-{
-    int port = scenario_find_port(s, n == 1 ? w[0] : NULL, e);
-
-    if (port < 0)
-        return port;
-    int rc = s->lab->ops->iface_del(s->lab, s->ports[port].iface, e);
-    return rc ? rc : await_active(s, w[0], false, e);
-}
-
-static int st_link(struct scenario *s, const char *const *w, size_t n, struct error *e)
-{
-    int port = scenario_find_port(s, n == 2 ? w[0] : NULL, e);
-
-    if (port < 0)
-        return port;
-    bool up = !strcmp(w[1], "up");
-    if (!up && strcmp(w[1], "down"))
-        return error_set(e, -EINVAL, NULL, NULL, "link PORT up|down");
-    int rc = s->lab->ops->link(s->lab, s->ports[port].iface, up, e);
-    return rc ? rc : await_active(s, w[0], up, e);
-}
-
 static int st_vm(struct scenario *s, const char *const *w, size_t n, struct error *e)
 {
     int port = scenario_find_port(s, n >= 3 ? w[0] : NULL, e);
@@ -259,47 +188,7 @@ static int st_forget(struct scenario *s, const char *const *w, size_t n, struct 
     return 0;
 }
 
-static int st_clock(struct scenario *s, const char *const *w, size_t n, struct error *e)
-{
-    char *end = NULL;
-    double seconds = n == 1 ? strtod(w[0], &end) : -1;
-
-    if (seconds < 0 || seconds > 1e6 || *end)
-        return error_set(e, -EINVAL, NULL, NULL, "clock SECONDS");
-    int rc = s->lab->ops->clock(s->lab, (uint64_t)(seconds * 1e9), e);
-    return rc ? rc : s->lab->ops->settle(s->lab, e);
-}
-
-static int st_restart(struct scenario *s, const char *const *w, size_t n, struct error *e)
-{
-    bool keep = n == 2 && !strcmp(w[1], "keep");
-    int h = find_host(s, n == 1 || keep ? w[0] : NULL, e), rc;
-
-    if (h < 0)
-        return h;
-    if ((rc = s->lab->ops->restart(s->lab, (unsigned)h, keep, e)))
-        return rc;
-    for (unsigned i = 0; i < s->n_ports; i++)
-        if (s->ports[i].host == (unsigned)h && (rc = await_active(s, s->ports[i].name, true, e)))
-            return rc;
-    return 0;
-}
-
-static int st_flows(struct scenario *s, const char *const *w, size_t n, struct error *e)
-{
-    int h = find_host(s, n == 2 ? w[0] : NULL, e), rc;
-    uint64_t flows;
-
-    if (h < 0)
-        return h;
-    if ((rc = s->lab->ops->settle(s->lab, e)) ||
-        (rc = s->lab->ops->n_flows(s->lab, (unsigned)h, &flows, e)))
-        return rc;
-    if (flows == strtoull(w[1], NULL, 10))
-        return 0;
-    return error_set(e, -EPROTO, w[0], NULL, "%llu flows are installed, not %s",
-                     (unsigned long long)flows, w[1]);
-}
+static int st_for(struct scenario *s, const char *const *w, size_t n, struct error *e);
 
 /* A statement that changes the topology is followed by settling; returns 1 to skip the file. */
 static const struct statement {
@@ -310,17 +199,22 @@ static const struct statement {
     {"only", st_only, false},
     {"let", st_let, false},
     {"section", st_section, false},
-    {"host", st_host, true},
+    {"host", scenario_host, true},
     {"mn", st_mn, true},
     {"refuse", st_refuse, false},
-    {"bind", st_bind, false},
-    {"unplug", st_unplug, false},
-    {"link", st_link, false},
+    {"says", st_says, false},
+    {"for", st_for, true},
+    {"bind", scenario_bind, false},
+    {"rebind", scenario_rebind, false},
+    {"unplug", scenario_unplug, false},
+    {"link", scenario_link, false},
     {"vm", st_vm, false},
     {"forget", st_forget, false},
-    {"clock", st_clock, false},
-    {"restart", st_restart, false},
-    {"flows", st_flows, false},
+    {"clock", scenario_clock, false},
+    {"stop", scenario_stop, true},
+    {"start", scenario_start, false},
+    {"restart", scenario_restart, false},
+    {"flows", scenario_flows, false},
     {"send", scenario_send, false},
     {"sendraw", scenario_sendraw, false},
     {"again", scenario_again, false},
@@ -357,18 +251,56 @@ static char *substitute(const struct scenario *s, const char *word)
     return sb_steal(&sb);
 }
 
-static int run_words(struct scenario *s, const char *const *w, size_t n, struct error *e)
+static int run_words(struct scenario *s, const char *const *w, size_t n, bool settle,
+                     struct error *e)
 {
     for (size_t i = 0; i < ARRAY_SIZE(statements); i++) {
         const struct statement *st = &statements[i];
         if (strcmp(st->verb, w[0]))
             continue;
         int rc = st->run(s, w + 1, n - 1, e);
-        if (!rc && st->settle)
+        if (!rc && settle && st->settle)
             rc = s->lab->ops->settle(s->lab, e);
         return rc;
     }
     return error_set(e, -EINVAL, NULL, NULL, "\"%s\" is no statement", w[0]);
+}
+
+/* One turn, its names put in. */
+static int run_turn(struct scenario *s, const char *const *w, size_t n, struct error *e)
+{
+    char *given[SCENARIO_WORDS] = {NULL};
+
+    for (size_t i = 0; i < n; i++)
+        given[i] = substitute(s, w[i]);
+    int rc = run_words(s, (const char *const *)given, n, false, e);
+    while (n--)
+        free(given[n]);
+    return rc;
+}
+
+/* The names stand for nothing outside, or they'd be put in before the first turn. */
+static int st_for(struct scenario *s, const char *const *w, size_t n, struct error *e)
+{
+    long from = n > 3 ? strtol(w[1], NULL, 10) : 1, to = n > 3 ? strtol(w[2], NULL, 10) : 0;
+    char next[64], number[24];
+    int rc = 0;
+
+    if (to < from || to - from > 10000 || strlen(w[0]) > sizeof next - 8)
+        return error_set(e, -EINVAL, NULL, NULL, "for NAME FROM TO STATEMENT... (at most 10000)");
+    snprintf(next, sizeof next, "%s_next", w[0]);
+    for (long i = from; !rc && i <= to; i++) {
+        snprintf(number, sizeof number, "%ld", i);
+        rc = scenario_let(s, w[0], number, e);
+        snprintf(number, sizeof number, "%ld", i + 1);
+        if (!rc)
+            rc = scenario_let(s, next, number, e);
+        if (!rc)
+            rc = run_turn(s, w + 3, n - 3, e);
+    }
+    forget_name(s, next);
+    forget_name(s, w[0]);
+    return rc;
 }
 
 static int run_line(struct scenario *s, const char *line, struct error *e)
@@ -384,7 +316,7 @@ static int run_line(struct scenario *s, const char *line, struct error *e)
         given[n] = substitute(s, words.words[n].text);
     if (!rc && n) {
         s->n_statements++;
-        rc = run_words(s, (const char *const *)given, n, e);
+        rc = run_words(s, (const char *const *)given, n, true, e);
     }
     while (n--)
         free(given[n]);

@@ -29,14 +29,16 @@ struct scenario {
     bool verbose;
     struct lab *lab;
     struct cli cli;
-    unsigned n_hosts, n_ports, n_vars, n_queue, n_statements;
+    unsigned n_hosts, n_ports, n_ifaces, n_vars, n_queue, n_statements;
     struct scenario_host {
         char name[32];
         struct uuid id;
+        bool stopped;
     } hosts[LAB_HOSTS];
     struct scenario_port {
         char name[32];
         unsigned iface, host;
+        bool down; /* no interface, or no carrier */
         struct vm vm;
     } ports[LAB_IFACES];
     struct {
@@ -57,7 +59,20 @@ struct scenario {
 int scenario_run(struct scenario *s, const char *path, const char *datapath, bool verbose,
                  struct error *e);
 
-/* scenario_packets.c: statements about packets.  All take the words behind the verb. */
+/* scenario_hosts.c: statements about hosts and what is plugged there.  All take the words behind
+ * the verb. */
+int scenario_host(struct scenario *s, const char *const *w, size_t n, struct error *e);
+int scenario_bind(struct scenario *s, const char *const *w, size_t n, struct error *e);
+int scenario_rebind(struct scenario *s, const char *const *w, size_t n, struct error *e);
+int scenario_unplug(struct scenario *s, const char *const *w, size_t n, struct error *e);
+int scenario_link(struct scenario *s, const char *const *w, size_t n, struct error *e);
+int scenario_clock(struct scenario *s, const char *const *w, size_t n, struct error *e);
+int scenario_stop(struct scenario *s, const char *const *w, size_t n, struct error *e);
+int scenario_start(struct scenario *s, const char *const *w, size_t n, struct error *e);
+int scenario_restart(struct scenario *s, const char *const *w, size_t n, struct error *e);
+int scenario_flows(struct scenario *s, const char *const *w, size_t n, struct error *e);
+
+/* scenario_packets.c: statements about packets. */
 int scenario_send(struct scenario *s, const char *const *w, size_t n, struct error *e);
 int scenario_sendraw(struct scenario *s, const char *const *w, size_t n, struct error *e);
 int scenario_again(struct scenario *s, const char *const *w, size_t n, struct error *e);
@@ -68,6 +83,8 @@ int scenario_ping(struct scenario *s, const char *const *w, size_t n, struct err
 int scenario_fast(struct scenario *s, const char *const *w, size_t n, struct error *e);
 int scenario_slow(struct scenario *s, const char *const *w, size_t n, struct error *e);
 void scenario_flush(struct scenario *s); /* drops unclaimed frames */
+/* One mn-cli command, its words up to a null; must succeed. */
+int scenario_cli(struct scenario *s, struct error *e, ...);
 /* From here on $name stands for 'value'. */
 int scenario_let(struct scenario *s, const char *name, const char *value, struct error *e);
 int scenario_find_port(struct scenario *s, const char *name, struct error *e);

@@ -60,7 +60,7 @@ static size_t build_neighbour(const struct packet_spec *s, uint8_t *buf, size_t 
     }
     if (k->tp_src == 136)
         return packet_nd_advert(buf, size, sha, &k->ip_src, &k->eth_dst, &k->ip_dst, &s->nd_target,
-                                false, true);
+                                false, !ip_is_multicast(&k->ip_dst)); /* RFC 4861 section 4.4 */
     return packet_nd_solicit(buf, size, &k->eth_src, &k->ip_src, dst_given ? &k->eth_dst : NULL,
                              NULL, &s->nd_target);
 }

@@ -46,6 +46,7 @@ static const char *const good[] = {
     "arp 10.0.0.9 is-at 02:00:00:00:00:09 tell 10.0.0.1 to 02:00:00:00:00:01",
     "nd who-has fd00::9 tell fd00::1 from 02:00:00:00:00:01",
     "nd fd00::9 is-at 02:00:00:00:00:09 tell fd00::1 to 02:00:00:00:00:01",
+    "nd fd00::9 is-at 02:00:00:00:00:09 tell ff02::1 to 33:33:00:00:00:01",
     "ip 47 10.0.0.1 > 10.0.0.2",
     "udp 10.0.0.1:5 > 10.0.0.2:7 frag first",
     "udp 10.0.0.1 > 10.0.0.2 frag later",
@@ -81,6 +82,11 @@ static void built_as_said(void **state)
         if (!packet_spec_match(&spec, frame, size, why, sizeof why))
             fail_msg("%s: %s; built %s", good[i], why,
                      packet_describe(frame, size, text, sizeof text));
+        struct flow_key key;
+        struct packet_layers layers;
+        packet_parse(frame, size, &key, &layers);
+        if (key.malformed)
+            fail_msg("%s: a malformed packet is built", good[i]);
         if (!spec.key.ip_frag)
             assert_true(packet_checksums_right(frame, size));
         assert_int_equal(packet_spec_build(&spec, frame, 10), 0);
