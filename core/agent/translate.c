@@ -21,6 +21,12 @@ static bool find_tunnel(const struct topo_host *local, const struct topo_host *r
     return false;
 }
 
+bool translate_way(const struct topo *topo, topo_ref local_host, topo_ref host,
+                   struct flow_out *out)
+{
+    return find_tunnel(topo_host(topo, local_host), topo_host(topo, host), out);
+}
+
 static void lose(struct translation *t, enum sim_reason reason, enum topo_kind kind,
                  const struct uuid *object)
 {

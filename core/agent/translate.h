@@ -28,6 +28,11 @@ void translate(const struct topo *topo, const struct portmap *map, topo_ref loca
                const struct flow_key *from, const struct sim_out *outs, uint32_t n_outs,
                struct arena *arena, struct translation *t);
 
+/* How to reach another host: both addresses and the encapsulation; false when they share no zone.
+ */
+bool translate_way(const struct topo *topo, topo_ref local_host, topo_ref host,
+                   struct flow_out *out);
+
 /* Zeroes what the output doesn't use: two outputs that do the same are then equal. */
 void translate_clean(struct flow_out *out);
 /* The same (clean) outputs give the same hash in every process. */

@@ -359,6 +359,11 @@ enum peer_verdict peer_receive(struct peer *p, const void *buf, size_t size, uin
     }
 }
 
+bool peer_has(const struct peer *p, uint64_t number)
+{
+    return p->in.done >= number;
+}
+
 /* What the machinery sends */
 
 static size_t control(struct peer *p, void *buf, enum wire_type type, uint64_t number,

@@ -45,6 +45,9 @@ struct peer_news {
 enum peer_verdict peer_receive(struct peer *p, const void *buf, size_t size, uint64_t now,
                                struct peer_news *news);
 
+/* All of its messages up to this number are here, or will never come. */
+bool peer_has(const struct peer *p, uint64_t number);
+
 /* The next message the machinery wants to send now (probe, report, repetition): its size, or 0.
  * Call until it is 0; buf of WIRE_MAX bytes. */
 size_t peer_poll(struct peer *p, uint64_t now, void *buf);

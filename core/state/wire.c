@@ -7,7 +7,7 @@
 
 /* Items.  RECORD: kind, device, protocol, families; three ports; idle time; 'fwd' addresses, 'to'
  * unless the kind has none; number of ports and their places. */
-enum { ITEM_ID = 1, ITEM_RECORD = 2, ITEM_REPORT = 3 };
+enum { ITEM_ID = 1, ITEM_RECORD = 2, ITEM_REPORT = 3, ITEM_NUMBER = 4 };
 enum { FWD_IP4 = 1, TO_IP4 = 2 };
 enum { ITEM_HEADER = 4, RECORD_FIXED = 14 };
 
@@ -70,17 +70,18 @@ void wire_begin(struct wire_writer *w, void *buf, size_t room, const struct wire
 }
 
 /* The place of an id among the message's; -1 when there is no room. */
-static int id_place(struct wire_writer *w, const struct uuid *id)
+static int id_place(struct wire_writer *w, const struct uuid *id, uint8_t kind)
 {
     for (unsigned i = 0; i < w->n_ids; i++) {
         if (uuid_equal(&w->ids[i], id))
             return (int)i;
     }
-    if (w->n_ids == WIRE_IDS_MAX || w->room - w->size < ITEM_HEADER + sizeof *id)
+    if (w->n_ids == WIRE_IDS_MAX || w->room - w->size < ITEM_HEADER + sizeof *id + 1)
         return -1;
-    uint8_t *p = put16(put16(w->buf + w->size, ITEM_ID), sizeof *id);
+    uint8_t *p = put16(put16(w->buf + w->size, ITEM_ID), sizeof *id + 1);
     memcpy(p, id, sizeof *id);
-    w->size += ITEM_HEADER + sizeof *id;
+    p[sizeof *id] = kind;
+    w->size += ITEM_HEADER + sizeof *id + 1;
     w->ids[w->n_ids] = *id;
     return (int)w->n_ids++;
 }
@@ -112,16 +113,31 @@ static void put_record(uint8_t *p, const struct state_rec *r, unsigned device, u
         p = put8(p, (unsigned)ports[i]);
 }
 
-bool wire_add_rec(struct wire_writer *w, const struct state_rec *rec, const struct uuid *device,
-                  uint32_t idle_ms, const struct uuid *ports, unsigned n_ports)
+bool wire_add_id(struct wire_writer *w, const struct uuid *id)
+{
+    return id_place(w, id, TOPO_NONE) >= 0;
+}
+
+bool wire_add_number(struct wire_writer *w, uint64_t number)
+{
+    if (w->room - w->size < ITEM_HEADER + sizeof number)
+        return false;
+    put64(put16(put16(w->buf + w->size, ITEM_NUMBER), sizeof number), number);
+    w->size += ITEM_HEADER + sizeof number;
+    return true;
+}
+
+bool wire_add_rec(struct wire_writer *w, const struct state_rec *rec,
+                  const struct wire_device *device, uint32_t idle_ms, const struct uuid *ports,
+                  unsigned n_ports)
 {
     size_t before = w->size, size = record_size(rec, n_ports);
     unsigned ids_before = w->n_ids;
-    int places[WIRE_PORTS_MAX], place = id_place(w, device);
+    int places[WIRE_PORTS_MAX], place = id_place(w, &device->id, device->kind);
     bool fits = place >= 0 && n_ports <= WIRE_PORTS_MAX && w->n_records < WIRE_RECORDS_MAX;
 
     for (unsigned i = 0; i < n_ports && fits; i++) {
-        places[i] = id_place(w, &ports[i]);
+        places[i] = id_place(w, &ports[i], TOPO_PORT);
         fits = places[i] >= 0;
     }
     if (!fits || w->room - w->size < ITEM_HEADER + size) {
@@ -241,7 +257,17 @@ static bool next_item(struct cursor *c, unsigned *type, struct cursor *item)
     return !c->bad;
 }
 
-static bool get_record(struct cursor *c, const struct uuid *ids, unsigned n_ids,
+static struct wire_device get_id(struct cursor *c)
+{
+    struct wire_device d = {.kind = TOPO_NONE};
+
+    memcpy(&d.id, take(c, sizeof d.id), sizeof d.id);
+    if (c->p < c->end)
+        d.kind = get8(c);
+    return d;
+}
+
+static bool get_record(struct cursor *c, const struct wire_device *ids, unsigned n_ids,
                        struct wire_record *out)
 {
     struct state_rec *r = &out->rec;
@@ -267,7 +293,7 @@ static bool get_record(struct cursor *c, const struct uuid *ids, unsigned n_ids,
         unsigned place = get8(c);
         if (c->bad || place >= n_ids)
             return false;
-        out->ports[i] = ids[place];
+        out->ports[i] = ids[place].id;
     }
     return true;
 }
@@ -275,7 +301,7 @@ static bool get_record(struct cursor *c, const struct uuid *ids, unsigned n_ids,
 int wire_records(const void *buf, size_t size, struct wire_record *out)
 {
     struct cursor c = {buf, (const uint8_t *)buf + size, false}, item;
-    struct uuid ids[WIRE_IDS_MAX];
+    struct wire_device ids[WIRE_IDS_MAX];
     unsigned type, n_ids = 0;
     struct wire_header h;
     int n = 0, rc = wire_header(buf, size, &h);
@@ -287,7 +313,7 @@ int wire_records(const void *buf, size_t size, struct wire_record *out)
         if (type == ITEM_ID) {
             if (n_ids == WIRE_IDS_MAX)
                 return -EINVAL;
-            memcpy(&ids[n_ids++], take(&item, sizeof *ids), sizeof *ids);
+            ids[n_ids++] = get_id(&item);
         } else if (type == ITEM_RECORD) {
             if (n == WIRE_RECORDS_MAX || !get_record(&item, ids, n_ids, &out[n]))
                 return -EINVAL;
@@ -329,4 +355,34 @@ int wire_report(const void *buf, size_t size, struct wire_report *out)
         found = true;
     }
     return c.bad || !found ? -EINVAL : 0;
+}
+
+int wire_ask(const void *buf, size_t size, struct uuid *port)
+{
+    struct cursor c = {buf, (const uint8_t *)buf + size, false}, item;
+    unsigned type;
+
+    take(&c, WIRE_HEADER);
+    while (next_item(&c, &type, &item)) {
+        if (type != ITEM_ID)
+            continue;
+        *port = get_id(&item).id;
+        return item.bad ? -EINVAL : 0;
+    }
+    return -EINVAL;
+}
+
+int wire_answer(const void *buf, size_t size, uint64_t *last)
+{
+    struct cursor c = {buf, (const uint8_t *)buf + size, false}, item;
+    unsigned type;
+
+    take(&c, WIRE_HEADER);
+    while (next_item(&c, &type, &item)) {
+        if (type != ITEM_NUMBER)
+            continue;
+        *last = get64(&item);
+        return item.bad ? -EINVAL : 0;
+    }
+    return -EINVAL;
 }

@@ -34,6 +34,14 @@ enum wire_type {
     WIRE_PROBE = 2,   /* 'number' was the last: what of it is there? */
     WIRE_REPORT = 3,  /* what is there and what is missing of your messages */
     WIRE_GONE = 4,    /* numbers that can't be sent again */
+    WIRE_ASK = 5,     /* tell me the records of this port; 'number' is the question's */
+    WIRE_ANSWER =
+        6, /* to question 'number': that was all, up to the message of the number within */
+};
+
+struct wire_device {
+    struct uuid id;
+    uint8_t kind; /* enum topo_kind, for who hasn't met it; TOPO_NONE when the sender didn't say */
 };
 
 struct wire_header {
@@ -46,7 +54,7 @@ struct wire_header {
 
 struct wire_record {
     struct state_rec rec; /* 'device' is for the caller's map */
-    struct uuid device;
+    struct wire_device device;
     uint32_t idle_ms; /* when it was sent */
     uint8_t n_ports;
     struct uuid ports[WIRE_PORTS_MAX]; /* exterior ports it concerns; may be none */
@@ -78,8 +86,11 @@ void wire_begin(struct wire_writer *w, void *buf, size_t room, const struct wire
 /* False: it doesn't fit any more (nothing of it was written). */
 bool wire_add(struct wire_writer *w, const struct wire_record *r);
 /* Without the copies of a wire_record: ports may be null if there are none. */
-bool wire_add_rec(struct wire_writer *w, const struct state_rec *rec, const struct uuid *device,
-                  uint32_t idle_ms, const struct uuid *ports, unsigned n_ports);
+bool wire_add_rec(struct wire_writer *w, const struct state_rec *rec,
+                  const struct wire_device *device, uint32_t idle_ms, const struct uuid *ports,
+                  unsigned n_ports);
+bool wire_add_id(struct wire_writer *w, const struct uuid *id);
+bool wire_add_number(struct wire_writer *w, uint64_t number);
 bool wire_add_report(struct wire_writer *w, const struct wire_report *r);
 
 /* Reading.  0; -EINVAL: malformed; -EPROTONOSUPPORT: of another version. */
@@ -87,5 +98,7 @@ int wire_header(const void *buf, size_t size, struct wire_header *out);
 /* The records of a message, at most WIRE_RECORDS_MAX: how many, or an error. */
 int wire_records(const void *buf, size_t size, struct wire_record *out);
 int wire_report(const void *buf, size_t size, struct wire_report *out);
+int wire_ask(const void *buf, size_t size, struct uuid *port);
+int wire_answer(const void *buf, size_t size, uint64_t *last);
 
 #endif

@@ -1,0 +1,191 @@
+#include <stdlib.h>
+
+#include "agent/exchange_impl.h"
+#include "base/mem.h"
+
+enum { MEETS_A_SECOND = 20 /* hosts and devices asked for because somebody named them */ };
+
+static void change(struct exchange *x, tag_t tag)
+{
+    if (x->n_changes == x->changes_room) {
+        x->changes_room = MAX((size_t)64, x->changes_room * 2);
+        x->changes = mem_resize(x->changes, x->changes_room * sizeof *x->changes);
+    }
+    x->changes[x->n_changes++] = (struct tag_change){.tag = tag};
+}
+
+/* Whoever can send datagrams must not fill our memory with names. */
+static bool may_meet(struct exchange *x, uint64_t now)
+{
+    if (now - x->meets_ns >= NSEC_PER_SEC) {
+        x->meets_ns = now;
+        x->n_meets = 0;
+    }
+    return x->n_meets++ < MEETS_A_SECOND;
+}
+
+static topo_ref port_of(const struct exchange *x, const struct wire_record *r, unsigned i)
+{
+    return i < r->n_ports ? topo_find(x->opts.topo, &r->ports[i]) : 0;
+}
+
+void exchange_commit(struct exchange *x, const struct wire_record *r, topo_ref device, uint64_t now)
+{
+    struct state_via via = {port_of(x, r, 0), port_of(x, r, 1)};
+    uint64_t idle = r->idle_ms * NSEC_PER_MSEC;
+    struct state_rec rec = r->rec;
+    tag_t tags[2];
+    bool made;
+
+    rec.device = device;
+    x->counters.heard++;
+    if (state_commit_via(x->opts.state, &rec, 1, &via, now - MIN(idle, now), STATE_RECEIVED,
+                         &made)) {
+        x->counters.contested++;
+        return;
+    }
+    unsigned n = made ? state_tags(&rec, tags) : 0;
+    for (unsigned i = 0; i < n; i++)
+        change(x, tags[i]);
+}
+
+static bool is_device(uint8_t kind)
+{
+    return kind == TOPO_BRIDGE || kind == TOPO_ROUTER;
+}
+
+static void hear_record(struct exchange *x, const struct wire_record *r, uint64_t now)
+{
+    topo_ref device = topo_find(x->opts.topo, &r->device.id);
+    struct waiting *w;
+
+    if (device) {
+        exchange_commit(x, r, device, now);
+        return;
+    }
+    if (!is_device(r->device.kind) || x->n_waiting == WAITING_MAX)
+        return;
+    bool known = false;
+    DL_FOREACH (x->waiting, w)
+        known |= uuid_equal(&w->rec.device.id, &r->device.id);
+    if (!known && !may_meet(x, now))
+        return;
+    w = NEW(struct waiting);
+    w->rec = *r;
+    w->at = now;
+    DL_APPEND(x->waiting, w);
+    x->n_waiting++;
+    if (!known)
+        x->cb.meet(x->cb.aux, (enum topo_kind)r->device.kind, &r->device.id);
+}
+
+void exchange_met(struct exchange *x, topo_ref ref, uint64_t now)
+{
+    const struct uuid *id = topo_id(x->opts.topo, ref);
+    struct waiting *w, *next;
+
+    pthread_mutex_lock(&x->lock);
+    DL_FOREACH_SAFE(x->waiting, w, next)
+    {
+        if (!uuid_equal(&w->rec.device.id, id))
+            continue;
+        if (is_device((uint8_t)topo_kind_of(x->opts.topo, ref)))
+            exchange_commit(x, &w->rec, ref, now);
+        DL_DELETE(x->waiting, w);
+        x->n_waiting--;
+        free(w);
+    }
+    pthread_mutex_unlock(&x->lock);
+    exchange_announce(x);
+}
+
+/* The host that sent it, if it is who it says: a host we share a zone with, from its address in it.
+ * One that nobody here has met is looked up, and believed when it says it again. */
+static topo_ref believe(struct exchange *x, const struct wire_header *h, const struct ip *from,
+                        uint64_t now)
+{
+    topo_ref host = topo_find(x->opts.topo, &h->sender);
+    const struct topo_obj *o = topo_get(x->opts.topo, host);
+    struct flow_out way;
+
+    if (uuid_equal(&h->sender, &x->opts.host))
+        return 0;
+    if (!host) {
+        if (may_meet(x, now))
+            x->cb.meet(x->cb.aux, TOPO_HOST, &h->sender);
+        return 0;
+    }
+    if (topo_kind_of(x->opts.topo, host) != TOPO_HOST)
+        return 0;
+    if (!o) {
+        x->cb.need(x->cb.aux, host);
+        return 0;
+    }
+    if (o->missing || !translate_way(x->opts.topo, x->opts.local_host, host, &way))
+        return 0;
+    return ip_equal(&way.tun_remote, from) ? host : 0;
+}
+
+static void hear_records(struct exchange *x, const uint8_t *buf, size_t size, uint64_t now)
+{
+    struct wire_record recs[WIRE_RECORDS_MAX];
+    int n = wire_records(buf, size, recs);
+
+    x->counters.malformed += n < 0;
+    for (int i = 0; i < n; i++)
+        hear_record(x, &recs[i], now);
+}
+
+static void hear_one(struct exchange *x, const struct ip *from, const uint8_t *buf, size_t size,
+                     uint64_t now)
+{
+    struct peer_news news = {0};
+    struct wire_header h;
+    struct uuid port;
+    uint64_t last;
+
+    if (wire_header(buf, size, &h)) {
+        x->counters.malformed++;
+        return;
+    }
+    topo_ref host = believe(x, &h, from, now);
+    if (!host) {
+        x->counters.strangers++;
+        return;
+    }
+    struct partner *p = exchange_partner(x, host);
+    if (h.type == WIRE_ASK && !wire_ask(buf, size, &port)) {
+        exchange_asked(x, p, &port, h.number, now);
+        return;
+    }
+    if (h.type == WIRE_ANSWER && !wire_answer(buf, size, &last)) {
+        exchange_answered(x, p, h.number, last);
+        return;
+    }
+    enum peer_verdict v = peer_receive(p->peer, buf, size, now, &news);
+    x->counters.malformed += v == PEER_BAD;
+    if (v == PEER_TAKE)
+        hear_records(x, buf, size, now);
+    if (news.restarted && !p->retell) {
+        p->retell = true;
+        p->retell_at = 0;
+    }
+}
+
+void exchange_hear(struct exchange *x, uint64_t now)
+{
+    uint8_t buf[2048];
+    struct ip from;
+    bool any = false;
+    int size;
+
+    if (pthread_mutex_trylock(&x->lock))
+        return;
+    while ((size = mail_recv(x->opts.mail, &from, buf, sizeof buf)) > 0) {
+        hear_one(x, &from, buf, (size_t)size, now);
+        any = true;
+    }
+    pthread_mutex_unlock(&x->lock);
+    if (any)
+        exchange_announce(x);
+}

@@ -1,0 +1,92 @@
+/* Between the files of the exchange.
+ *
+ *   exchange.c        partners, telling, timers
+ *   exchange_hear.c   mail: who is believed, what comes of it
+ *   exchange_fetch.c  connections of ports that move
+ *   exchange_peers.c  who must know
+ */
+#ifndef MN_AGENT_EXCHANGE_IMPL_H
+#define MN_AGENT_EXCHANGE_IMPL_H
+
+#include <pthread.h>
+#include <uthash.h>
+#include <utlist.h>
+
+#include "agent/exchange.h"
+#include "agent/translate.h"
+#include "base/clock.h"
+#include "state/peer.h"
+#include "topology/policy.h"
+
+enum { WAITING_MAX = 4096 /* records whose device isn't interned yet */ };
+
+/* Another agent. */
+struct partner {
+    topo_ref host;
+    struct peer *peer;
+    struct wire_writer writer; /* begun while 'open' */
+    uint8_t buf[WIRE_MAX];
+    bool open, retell;
+    uint64_t retell_at; /* place in the table */
+    UT_hash_handle hh;
+};
+
+/* A record of a device nobody here has met. */
+struct waiting {
+    struct wire_record rec;
+    uint64_t at;
+    struct waiting *prev, *next;
+};
+
+/* A port that moved here, or (asked) whose connections are told to another host. */
+struct fetch {
+    topo_ref port, host;
+    uint64_t question;
+    uint64_t next_ns, until_ns;
+    bool asked;    /* by another */
+    bool answered; /* the other has told all, up to number 'last' */
+    uint64_t at;   /* asked: place in the table, UINT64_MAX at the end */
+    uint64_t last;
+    struct fetch *prev, *next;
+};
+
+struct exchange {
+    struct exchange_options opts;
+    struct exchange_callbacks cb;
+    pthread_mutex_t lock; /* guards all that follows */
+    struct partner *partners;
+    struct waiting *waiting;
+    unsigned n_waiting;
+    struct fetch *fetches;
+    uint64_t questions;
+    unsigned n_meets; /* strangers looked up in this second */
+    uint64_t meets_ns;
+    struct exchange_counters counters;
+    /* heard under the lock, told without it */
+    size_t n_changes, changes_room;
+    struct tag_change *changes;
+    topo_ref *fetched;
+    size_t n_fetched;
+};
+
+struct partner *exchange_partner(struct exchange *x, topo_ref host);
+bool exchange_send(struct exchange *x, topo_ref host, const void *buf, size_t size);
+void exchange_tell_one(struct exchange *x, struct partner *p, const struct state_rec *rec,
+                       const struct state_via *via, uint64_t idle_ns, uint64_t now);
+void exchange_close(struct exchange *x, struct partner *p, uint64_t now);
+/* Without the lock: what was gathered under it. */
+void exchange_announce(struct exchange *x);
+
+/* exchange_hear.c */
+void exchange_commit(struct exchange *x, const struct wire_record *r, topo_ref device,
+                     uint64_t now);
+
+/* exchange_fetch.c; under the lock */
+void exchange_asked(struct exchange *x, struct partner *p, const struct uuid *port,
+                    uint64_t question, uint64_t now);
+void exchange_answered(struct exchange *x, struct partner *p, uint64_t question, uint64_t last);
+uint64_t exchange_run_fetches(struct exchange *x, uint64_t now);
+/* Some more of what a partner that lost messages has to be told again. */
+bool exchange_retell(struct exchange *x, struct partner *p, uint64_t now);
+
+#endif
