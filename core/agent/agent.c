@@ -204,6 +204,7 @@ static int open_workers(struct agent *a)
     w.flows.max_flows = MAX(1u, max / a->n_workers);
     a->host = (struct worker_host){.topo = a->topo,
                                    .dp = a->opts.dp,
+                                   .exchange = a->exchange,
                                    .local_host = a->local_host,
                                    .ports = &a->ports,
                                    .state = a->state,
@@ -261,9 +262,13 @@ int agent_open(const struct agent_options *opts, struct agent **out, struct erro
     if (!rc)
         rc = inbox_init(&a->log);
     if (!rc)
+        rc = inbox_init(&a->mail);
+    if (!rc)
         rc = open_sync(a, e);
     if (!rc)
         rc = agent_open_state(a);
+    if (!rc)
+        rc = agent_open_exchange(a);
     if (!rc)
         agent_open_leases(a);
     if (!rc)
@@ -304,12 +309,14 @@ void agent_close(struct agent *a, bool keep)
     if (a->rulelog)
         rulelog_run(a->rulelog);
     rulelog_free(a->rulelog);
+    exchange_free(a->exchange);
     state_free(a->state);
     topo_free(a->topo);
     ifaces_free(a->ifaces);
     inbox_free(&a->control);
     inbox_free(&a->topology);
     inbox_free(&a->log);
+    inbox_free(&a->mail);
     pthread_mutex_destroy(&a->lock);
     free(a->workers);
     free(a->learners);
@@ -428,9 +435,9 @@ uint64_t agent_run_control(struct agent *a, uint64_t now)
     run_calls(&a->control, a);
     next = bindings_run(a->bindings, now);
     start_workers(a, now);
-    next = MIN(next, run_locals(a, now));
-    next = MIN(next, run_report(a, now));
-    next = MIN(next, agent_sweep_state(a, now));
+    clock_sooner(&next, run_locals(a, now));
+    clock_sooner(&next, run_report(a, now));
+    clock_sooner(&next, agent_sweep_state(a, now));
     if (now >= a->next_stats_ns) {
         if (a->next_stats_ns)
             agent_read_stats(a, now);
@@ -458,9 +465,11 @@ uint64_t agent_now(const struct agent *a)
 
 uint64_t agent_run_topology(struct agent *a, uint64_t now)
 {
-    run_calls(&a->topology, a);
     a->topology_ns = now;
-    uint64_t next = MIN(sync_run(a->sync, now), agent_run_leases(a, now));
+    run_calls(&a->topology, a);
+    uint64_t next = sync_run(a->sync, now);
+
+    clock_sooner(&next, agent_run_leases(a, now));
     if (now - a->status_ns >= NSEC_PER_SEC || !a->status_ns) {
         struct sync_status s;
         sync_status(a->sync, &s);
@@ -502,9 +511,10 @@ bool agent_run(struct agent *a, uint64_t now)
 {
     uint64_t next = agent_run_topology(a, now);
 
-    next = MIN(next, agent_run_control(a, now));
+    clock_sooner(&next, agent_run_control(a, now));
     for (unsigned i = 0; i < a->n_workers; i++)
-        next = MIN(next, agent_run_worker(a, i, now));
+        clock_sooner(&next, agent_run_worker(a, i, now));
+    clock_sooner(&next, agent_run_mail(a, now));
     agent_run_log(a);
     return next <= now || inbox_any(&a->topology) || inbox_any(&a->control);
 }

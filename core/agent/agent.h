@@ -33,6 +33,7 @@ struct agent_options {
     const char *name;    /* of this host, for people */
     struct store *store; /* borrowed; its events are the agent's */
     struct dp *dp;       /* borrowed; flows and ports found in it are taken over */
+    struct mail *mail;   /* borrowed; to other agents, of connections; null: none are told */
     unsigned n_workers;  /* queues of the datapath; 0: 1 */
     bool keep_mtu;       /* leave the MTU of bound interfaces alone (interfaces that aren't real) */
     uint16_t dhcp_mtu;   /* the most that machines are told to send at once, bytes; 0: 1500 */
@@ -61,6 +62,7 @@ void agent_iface(struct agent *a, const struct net_iface *iface, bool gone);
 uint64_t agent_run_control(struct agent *a, uint64_t now);
 uint64_t agent_run_topology(struct agent *a, uint64_t now);
 uint64_t agent_run_worker(struct agent *a, unsigned worker, uint64_t now);
+uint64_t agent_run_mail(struct agent *a, uint64_t now); /* what is told and heard of connections */
 void agent_run_log(struct agent *a);
 /* A turn of everything, in one thread; true while something wants another one at once. */
 bool agent_run(struct agent *a, uint64_t now);
@@ -68,6 +70,8 @@ bool agent_run(struct agent *a, uint64_t now);
 struct inbox *agent_control_inbox(struct agent *a);
 struct inbox *agent_topology_inbox(struct agent *a);
 struct inbox *agent_log_inbox(struct agent *a);
+struct inbox *agent_mail_inbox(struct agent *a);
+int agent_mail_fd(struct agent *a); /* -1: no mail */
 int agent_topology_fd(struct agent *a);
 struct inbox *agent_worker_inbox(struct agent *a, unsigned worker);
 int agent_worker_fd(struct agent *a, unsigned worker); /* upcalls wait */
@@ -91,6 +95,9 @@ bool agent_connected(const struct agent *a); /* any thread */
 void agent_sync_status(struct agent *a, struct sync_status *out);
 /* True once the store was read and every port that can be served is. */
 bool agent_ready(const struct agent *a);
+
+/* What was told to and heard from other agents; zeroes when there is no mail.  Any thread. */
+void agent_exchange(struct agent *a, struct exchange_counters *out);
 
 struct agent_port {
     struct uuid id;

@@ -12,7 +12,8 @@ struct agent {
     struct topo *topo;
     struct sync *sync;
     topo_ref local_host;
-    struct state *state; /* connections */
+    struct state *state;       /* connections */
+    struct exchange *exchange; /* null: no mail */
     struct rulelog *rulelog;
     struct ports *leases;  /* topology's */
     struct portmap *ports; /* RCU: written by control, read by workers */
@@ -22,6 +23,7 @@ struct agent {
     struct sync_learner **learners;
     struct inbox control, topology; /* calls only */
     struct inbox log;               /* wakes the writer of rule logs */
+    struct inbox mail;              /* wakes who runs the exchange */
     bool threaded;                  /* threads.h runs workers and topology */
     uint64_t opened_ns;
 
@@ -68,6 +70,11 @@ void agent_tell_others(struct worker_host *h, unsigned queue, const struct tag_c
                        size_t n);
 /* Removes some of the records nobody uses any more; returns when to go on. */
 uint64_t agent_sweep_state(struct agent *a, uint64_t now);
+
+/* sharing.c: the exchange of connections with other agents */
+int agent_open_exchange(struct agent *a);
+/* The port moved here from 'host': bindings_fetched() follows. */
+void agent_fetch(struct agent *a, topo_ref port, topo_ref host, uint64_t now);
 
 /* stats.c */
 void agent_read_stats(struct agent *a, uint64_t now);

@@ -29,6 +29,8 @@ struct binding {
     struct uuid id;
     char ifname[16], wanted_ifname[16];
     bool wanted;
+    topo_ref previous; /* the host that served it before us, 0 none */
+    enum { NOT_FETCHED, FETCHING, FETCHED } connections;
     enum binding_state state;
     const char *why;
     uint32_t port_no, tunnel_key;
@@ -47,7 +49,7 @@ struct bindings {
     bool known;             /* the store has been read */
     bool dirty;             /* something to do */
     bool failed;            /* something to try again */
-    uint64_t retry_ns;
+    uint64_t now, retry_ns;
 };
 
 struct bindings *bindings_new(struct agent *a)
@@ -238,6 +240,9 @@ void bindings_want(struct bindings *bs, const struct sync_binding *list, size_t 
             HASH_ADD_INT(bs->all, port, b);
         }
         b->wanted = true;
+        if (b->previous != list[i].previous)
+            b->connections = NOT_FETCHED;
+        b->previous = list[i].previous;
         memcpy(b->wanted_ifname, list[i].ifname, sizeof b->wanted_ifname);
     }
 }
@@ -266,6 +271,45 @@ static const char *missing_leg(struct bindings *bs, const struct binding *b)
     return iface->carrier ? NULL : "no link";
 }
 
+static int same_name(const struct dp_port *p, void *aux)
+{
+    return !strcmp(p->ifname, aux);
+}
+
+static bool in_datapath(struct bindings *bs, struct binding *b)
+{
+    return dp_port_each(bs->agent->opts.dp, same_name, b->wanted_ifname);
+}
+
+/* The connections of a port that moved here are asked for as soon as that is known, while its
+ * interface is perhaps still to come, and it isn't served before they are there: its first packets
+ * belong to them.  A port that an earlier life of this agent served has them already. */
+static bool has_connections(struct bindings *bs, struct binding *b)
+{
+    struct agent *a = bs->agent;
+
+    if (!a->exchange || !b->wanted || !b->previous || b->previous == a->local_host)
+        return true;
+    if (b->connections == NOT_FETCHED && in_datapath(bs, b))
+        b->connections = FETCHED;
+    if (b->connections == NOT_FETCHED) {
+        sync_need(a->sync, b->previous);
+        agent_fetch(a, b->port, b->previous, bs->now);
+        b->connections = FETCHING;
+    }
+    return b->connections == FETCHED;
+}
+
+void bindings_fetched(struct bindings *bs, topo_ref port)
+{
+    struct binding *b;
+
+    HASH_FIND_INT(bs->all, &port, b);
+    if (b)
+        b->connections = FETCHED;
+    bs->dirty = true;
+}
+
 static bool serve(struct bindings *bs, struct binding *b)
 {
     struct agent *a = bs->agent;
@@ -280,6 +324,7 @@ static bool serve(struct bindings *bs, struct binding *b)
         return false;
     }
     b->state = SERVED;
+    b->connections = NOT_FETCHED; /* should it go and come back */
     b->why = NULL;
     b->kbps = b->burst_kb = UINT32_MAX; /* whatever an earlier process left */
     set_limit(bs, b);
@@ -377,6 +422,8 @@ static bool step(struct bindings *bs, struct binding *b)
     case IDLE:
         break;
     }
+    if (!has_connections(bs, b) && !lost)
+        lost = "fetching connections";
     b->why = lost;
     if (!lost)
         return serve(bs, b);
@@ -391,6 +438,7 @@ uint64_t bindings_run(struct bindings *bs, uint64_t now)
     struct tag_change *changed;
     size_t n = 0;
 
+    bs->now = now;
     if (bs->failed && now >= bs->retry_ns)
         bs->dirty = true;
     for (b = bs->all; b; b = b->hh.next)

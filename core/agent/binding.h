@@ -16,6 +16,9 @@
 
 struct bindings;
 
+/* The connections of the port that moved here are there, or won't come. */
+void bindings_fetched(struct bindings *b, topo_ref port);
+
 struct bindings *bindings_new(struct agent *a);
 /* keep: interfaces stay as they are. */
 void bindings_free(struct bindings *b, bool keep);

@@ -90,8 +90,6 @@ static unsigned ports_of(const struct exchange *x, const struct state_via *via,
 void exchange_tell_one(struct exchange *x, struct partner *p, const struct state_rec *rec,
                        const struct state_via *via, uint64_t idle_ns, uint64_t now)
 {
-    const struct wire_device device = {*topo_id(x->opts.topo, rec->device),
-                                       (uint8_t)topo_kind_of(x->opts.topo, rec->device)};
     struct uuid ports[2];
     unsigned n_ports = ports_of(x, via, ports);
 
@@ -102,8 +100,8 @@ void exchange_tell_one(struct exchange *x, struct partner *p, const struct state
             wire_begin(&p->writer, p->buf, sizeof p->buf, &h);
             p->open = true;
         }
-        if (wire_add_rec(&p->writer, rec, &device, (uint32_t)(idle_ns / NSEC_PER_MSEC), ports,
-                         n_ports))
+        if (wire_add_rec(&p->writer, rec, topo_id(x->opts.topo, rec->device),
+                         (uint32_t)(idle_ns / NSEC_PER_MSEC), ports, n_ports))
             return;
         exchange_close(x, p, now);
     }
@@ -178,7 +176,7 @@ uint64_t exchange_run(struct exchange *x, uint64_t now)
     pthread_mutex_lock(&x->lock);
     next = exchange_run_fetches(x, now);
     for (struct partner *p = x->partners; p; p = p->hh.next)
-        next = MIN(next, run_partner(x, p, now));
+        clock_sooner(&next, run_partner(x, p, now));
     pthread_mutex_unlock(&x->lock);
     exchange_announce(x);
     return next;

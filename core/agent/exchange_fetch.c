@@ -67,8 +67,13 @@ void exchange_answered(struct exchange *x, struct partner *p, uint64_t question,
 
 static uint64_t run_asking(struct exchange *x, struct fetch *f, uint64_t now)
 {
+    const struct topo_host *host = topo_host(x->opts.topo, f->host);
     struct partner *p = exchange_partner(x, f->host);
 
+    if (host && (host->obj.missing || !host->alive)) { /* nobody to ask */
+        done(x, f);
+        return UINT64_MAX;
+    }
     if ((f->answered && peer_has(p->peer, f->last)) || now >= f->until_ns) {
         x->counters.fetch_timeouts += now >= f->until_ns;
         done(x, f);
@@ -90,8 +95,10 @@ void exchange_asked(struct exchange *x, struct partner *p, const struct uuid *po
     struct fetch *f;
 
     DL_FOREACH (x->fetches, f)
-        if (f->asked && f->host == p->host && f->question == question)
-            return; /* run_answer() says it again */
+        if (f->asked && f->host == p->host && f->question == question) {
+            f->next_ns = 0; /* the answer got lost: once more */
+            return;
+        }
     f = NEW(struct fetch);
     *f = (struct fetch){.port = ref,
                         .host = p->host,
@@ -145,12 +152,11 @@ static uint64_t run_answer(struct exchange *x, struct fetch *f, uint64_t now)
         free(f);
         return UINT64_MAX;
     }
-    if (!f->answered || now >= f->next_ns) { /* a few times: answers get lost like questions */
+    if (now >= f->next_ns) {
         send_small(x, f->host, WIRE_ANSWER, f->question, NULL, &f->last);
-        f->next_ns = f->answered ? UINT64_MAX : now + ASK_NS;
-        f->answered = true;
+        f->next_ns = UINT64_MAX;
     }
-    return MIN(f->next_ns, f->until_ns);
+    return f->until_ns;
 }
 
 uint64_t exchange_run_fetches(struct exchange *x, uint64_t now)
@@ -159,7 +165,7 @@ uint64_t exchange_run_fetches(struct exchange *x, uint64_t now)
     struct fetch *f, *after;
 
     DL_FOREACH_SAFE(x->fetches, f, after)
-    next = MIN(next, f->asked ? run_answer(x, f, now) : run_asking(x, f, now));
+    clock_sooner(&next, f->asked ? run_answer(x, f, now) : run_asking(x, f, now));
     return next;
 }
 

@@ -49,25 +49,20 @@ void exchange_commit(struct exchange *x, const struct wire_record *r, topo_ref d
         change(x, tags[i]);
 }
 
-static bool is_device(uint8_t kind)
-{
-    return kind == TOPO_BRIDGE || kind == TOPO_ROUTER;
-}
-
 static void hear_record(struct exchange *x, const struct wire_record *r, uint64_t now)
 {
-    topo_ref device = topo_find(x->opts.topo, &r->device.id);
+    topo_ref device = topo_find(x->opts.topo, &r->device);
     struct waiting *w;
 
     if (device) {
         exchange_commit(x, r, device, now);
         return;
     }
-    if (!is_device(r->device.kind) || x->n_waiting == WAITING_MAX)
+    if (uuid_is_zero(&r->device) || x->n_waiting == WAITING_MAX)
         return;
     bool known = false;
     DL_FOREACH (x->waiting, w)
-        known |= uuid_equal(&w->rec.device.id, &r->device.id);
+        known |= uuid_equal(&w->rec.device, &r->device);
     if (!known && !may_meet(x, now))
         return;
     w = NEW(struct waiting);
@@ -76,7 +71,7 @@ static void hear_record(struct exchange *x, const struct wire_record *r, uint64_
     DL_APPEND(x->waiting, w);
     x->n_waiting++;
     if (!known)
-        x->cb.meet(x->cb.aux, (enum topo_kind)r->device.kind, &r->device.id);
+        x->cb.meet(x->cb.aux, TOPO_NONE, &r->device);
 }
 
 void exchange_met(struct exchange *x, topo_ref ref, uint64_t now)
@@ -87,10 +82,9 @@ void exchange_met(struct exchange *x, topo_ref ref, uint64_t now)
     pthread_mutex_lock(&x->lock);
     DL_FOREACH_SAFE(x->waiting, w, next)
     {
-        if (!uuid_equal(&w->rec.device.id, id))
+        if (!uuid_equal(&w->rec.device, id))
             continue;
-        if (is_device((uint8_t)topo_kind_of(x->opts.topo, ref)))
-            exchange_commit(x, &w->rec, ref, now);
+        exchange_commit(x, &w->rec, ref, now);
         DL_DELETE(x->waiting, w);
         x->n_waiting--;
         free(w);

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 
 #define SLEEP_MAX_NS NSEC_PER_SEC
+#define MAIL_NS      (100 * NSEC_PER_MSEC)
 
 struct thread {
     struct agent_threads *all;
@@ -23,7 +24,7 @@ struct agent_threads {
     uint64_t spin_ns;
     int stop;        /* atomic */
     uint64_t ticket; /* atomic */
-    struct thread topology, log, *workers;
+    struct thread topology, log, mail, *workers;
 };
 
 static bool stopping(const struct thread *t)
@@ -114,6 +115,22 @@ static void *run_worker(void *aux)
     return NULL;
 }
 
+/* Workers take mail too; what they leave to be done is due in tens of milliseconds. */
+static void *run_mail(void *aux)
+{
+    struct thread *t = aux;
+    struct agent *a = t->all->agent;
+
+    rcu_register_thread();
+    while (!stopping(t)) {
+        uint64_t now = agent_now(a), next = now + MAIL_NS;
+        clock_sooner(&next, agent_run_mail(a, now));
+        rest(agent_mail_inbox(a), agent_mail_fd(a), now, next);
+    }
+    rcu_unregister_thread();
+    return NULL;
+}
+
 static void *run_log(void *aux)
 {
     struct thread *t = aux;
@@ -167,11 +184,13 @@ int agent_threads_start(struct agent *a, uint64_t spin_ns, struct agent_threads 
     t->agent = a;
     t->spin_ns = spin_ns ? spin_ns : 50 * NSEC_PER_USEC;
     t->workers = NEW_ARRAY(n, struct thread);
-    t->topology.all = t->log.all = t;
+    t->topology.all = t->log.all = t->mail.all = t;
     a->threaded = true;
     int rc = start(&t->topology, run_topology, "mn-topology");
     if (!rc)
         rc = start(&t->log, run_log, "mn-log");
+    if (!rc && agent_mail_fd(a) >= 0)
+        rc = start(&t->mail, run_mail, "mn-mail");
     for (unsigned i = 0; i < n && !rc; i++) {
         t->workers[i] = (struct thread){.all = t, .worker = i};
         snprintf(name, sizeof name, "mn-worker-%u", i % 1000);
@@ -194,6 +213,10 @@ void agent_threads_stop(struct agent_threads *t)
     if (t->topology.started) {
         inbox_wake(agent_topology_inbox(t->agent));
         pthread_join(t->topology.id, NULL);
+    }
+    if (t->mail.started) {
+        inbox_wake(agent_mail_inbox(t->agent));
+        pthread_join(t->mail.id, NULL);
     }
     if (t->log.started) {
         inbox_wake(agent_log_inbox(t->agent));

@@ -64,6 +64,8 @@ static size_t take_upcalls(struct worker *w)
     if (n <= 0)
         return 0;
     w->counters.upcalls += (unsigned)n;
+    if (w->host->exchange)
+        exchange_hear(w->host->exchange, w->now);
     w->n_outcomes = 0;
     for (int i = 0; i < n; i++)
         worker_packet(w, &ups[i], NULL);

@@ -17,7 +17,9 @@
  * worker's own flows are touched at once, before the flow of this very simulation is entered; other
  * workers hear of the whole batch before its packets are sent.  So a return packet that another
  * worker simulated in vain meanwhile has its flow in the table when the announcement is read, as
- * above.  Records are kept alive by simulating the flows that stand on them more often than others.
+ * above.  Other agents that need them are told before the packets are sent (exchange.h), and what
+ * they told is taken in before upcalls are simulated, so that an answer finds what it belongs to.
+ * Records are kept alive by simulating the flows that stand on them more often than others.
  *
  * Packets that lack something (object, neighbour) are parked and run again from the start; the
  * worker asks for it through 'struct worker_host'.
@@ -29,6 +31,7 @@
 
 #include "agent/asking.h"
 #include "agent/batch.h"
+#include "agent/exchange.h"
 #include "agent/inbox.h"
 #include "agent/parked.h"
 #include "agent/portmap.h"
@@ -51,6 +54,8 @@ struct worker_host {
     /* Make these tags known to all workers but the one of this queue; null: there is no other. */
     void (*tell_others)(struct worker_host *h, unsigned queue, const struct tag_change *changes,
                         size_t n);
+    /* Other agents; null: this one is alone. */
+    struct exchange *exchange;
     /* Lease this block of ports, then announce tag_ports(); null: never. */
     void (*lease)(struct worker_host *h, const struct sim_need *need);
     /* A rule or a chain's logger asked for this record; null: nobody keeps them. */

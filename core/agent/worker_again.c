@@ -142,7 +142,8 @@ void worker_flow(struct worker *w, uint32_t id)
         return;
     }
     worker_send_emits(w, &r, true);
-    if (!worker_learn(w, &r, WORKER_REFRESH) || !worker_keep_records(w, id, &r)) {
+    if (!worker_learn(w, &r, WORKER_REFRESH) ||
+        !worker_keep_records(w, id, portmap_port(worker_ports(w), key.in_port), &r)) {
         flow_batch_remove(&w->batch, id);
         return;
     }

@@ -41,6 +41,7 @@ struct worker {
     uint64_t now, next_look_ns;
     uint64_t advertise_ns, advertised_ns, advertise_start_ns; /* worker_advertise.c */
     unsigned n_news;
+    bool told_peers; /* not yet sent */
     struct tag_change news[WORKER_NEWS];
     unsigned n_outcomes;
     struct outcome outcomes[WORKER_UPCALLS];
@@ -96,7 +97,10 @@ int worker_simulate(struct worker *w, const struct sim_input *in, struct sim_res
 struct drop_cause worker_refusal(struct worker *w, const struct sim_result *r, int rc);
 /* For a flow simulated again: its records are kept as far as its traffic deserves; false when a
  * real packet must come up. */
-bool worker_keep_records(struct worker *w, uint32_t id, const struct sim_result *r);
+bool worker_keep_records(struct worker *w, uint32_t id, topo_ref in, const struct sim_result *r);
+/* Tells other agents of the records of a packet that came in by 'in'.  What must be loaded to know
+ * whom, or 0. */
+topo_ref worker_share(struct worker *w, topo_ref in, const struct sim_result *r);
 /* Records that a decision about a new connection is to leave.  'made' is records_made before it. */
 void worker_log(struct worker *w, const struct sim_result *r, uint64_t made);
 /* This tag became untrue: flows and waiting packets of this worker. */

@@ -22,6 +22,9 @@ static void tell_others(struct worker *w)
 void worker_flush(struct worker *w)
 {
     tell_others(w);
+    if (w->told_peers)
+        exchange_flush(w->host->exchange, w->now);
+    w->told_peers = false;
     flow_batch_flush(&w->batch);
 }
 
@@ -41,9 +44,14 @@ static void made(struct worker *w, const struct state_rec *rec)
         w->news[w->n_news++] = (struct tag_change){.tag = tags[i]};
 }
 
-static int commit(struct worker *w, topo_ref port, const struct sim_result *r, uint64_t used)
+static struct state_via via_of(topo_ref in, const struct sim_result *r)
 {
-    struct state_via via = {port, r->n_outs ? r->outs[0].port : 0};
+    return (struct state_via){in, r->n_outs ? r->outs[0].port : 0};
+}
+
+static int commit(struct worker *w, topo_ref in, const struct sim_result *r, uint64_t used)
+{
+    const struct state_via via = via_of(in, r);
     bool is_new[STATE_COMMIT_MAX];
 
     if (!r->n_states || !w->host->state)
@@ -56,6 +64,22 @@ static int commit(struct worker *w, topo_ref port, const struct sim_result *r, u
     if (!rc && w->host->remember)
         w->host->remember(w->host, r->states, r->n_states, &via, used, w->now);
     return rc;
+}
+
+topo_ref worker_share(struct worker *w, topo_ref in, const struct sim_result *r)
+{
+    const struct state_via via = via_of(in, r);
+    topo_ref hosts[EXCHANGE_PEERS], lacking;
+
+    if (!w->host->exchange || !r->n_states)
+        return 0;
+    unsigned n =
+        exchange_peers(w->host->topo, w->host->local_host, in, r->outs, r->n_outs, hosts, &lacking);
+    if (n) {
+        exchange_tell(w->host->exchange, hosts, n, r->states, r->n_states, &via, w->now);
+        w->told_peers = true;
+    }
+    return lacking;
 }
 
 int worker_simulate(struct worker *w, const struct sim_input *in, struct sim_result *r)
@@ -109,7 +133,7 @@ static bool all_there(struct worker *w, const struct sim_result *r)
 
 /* A record dies when no packet has used it for a while, not when nobody has looked at its flow:
  * what is kept is kept from the time of the last packet. */
-bool worker_keep_records(struct worker *w, uint32_t id, const struct sim_result *r)
+bool worker_keep_records(struct worker *w, uint32_t id, topo_ref in, const struct sim_result *r)
 {
     struct ft_info info;
 
@@ -118,6 +142,10 @@ bool worker_keep_records(struct worker *w, uint32_t id, const struct sim_result 
     ft_info(w->ft, id, w->now, &info);
     if (!info.used_since)
         return all_there(w, r);
-    return !commit(w, portmap_port(worker_ports(w), info.key.in_port), r,
-                   w->now - MIN(info.used_ns, w->now));
+    if (commit(w, in, r, w->now - MIN(info.used_ns, w->now)))
+        return false;
+    topo_ref lacking = worker_share(w, in, r);
+    if (lacking)
+        w->host->need(w->host, lacking); /* the next time */
+    return true;
 }

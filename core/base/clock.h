@@ -10,6 +10,13 @@
 #define NSEC_PER_MSEC 1000000ull
 #define NSEC_PER_SEC  1000000000ull
 
+/* For who collects when to be called next: *next becomes 'at' if that is sooner. */
+static inline void clock_sooner(uint64_t *next, uint64_t at)
+{
+    if (at < *next)
+        *next = at;
+}
+
 static inline uint64_t clock_ns(void)
 {
     struct timespec ts;

@@ -22,7 +22,7 @@ char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 #define NEW(type)          ((type *)mem_zalloc(sizeof(type)))
 #define NEW_ARRAY(n, type) ((type *)mem_array((n), sizeof(type)))
 #define ARRAY_SIZE(a)      (sizeof(a) / sizeof((a)[0]))
-#ifndef MIN /* sys/param.h has the same */
+#ifndef MIN /* as sys/param.h: arguments may be evaluated twice, so no calls that do something */
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 #endif

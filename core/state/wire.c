@@ -70,18 +70,17 @@ void wire_begin(struct wire_writer *w, void *buf, size_t room, const struct wire
 }
 
 /* The place of an id among the message's; -1 when there is no room. */
-static int id_place(struct wire_writer *w, const struct uuid *id, uint8_t kind)
+static int id_place(struct wire_writer *w, const struct uuid *id)
 {
     for (unsigned i = 0; i < w->n_ids; i++) {
         if (uuid_equal(&w->ids[i], id))
             return (int)i;
     }
-    if (w->n_ids == WIRE_IDS_MAX || w->room - w->size < ITEM_HEADER + sizeof *id + 1)
+    if (w->n_ids == WIRE_IDS_MAX || w->room - w->size < ITEM_HEADER + sizeof *id)
         return -1;
-    uint8_t *p = put16(put16(w->buf + w->size, ITEM_ID), sizeof *id + 1);
+    uint8_t *p = put16(put16(w->buf + w->size, ITEM_ID), sizeof *id);
     memcpy(p, id, sizeof *id);
-    p[sizeof *id] = kind;
-    w->size += ITEM_HEADER + sizeof *id + 1;
+    w->size += ITEM_HEADER + sizeof *id;
     w->ids[w->n_ids] = *id;
     return (int)w->n_ids++;
 }
@@ -115,7 +114,7 @@ static void put_record(uint8_t *p, const struct state_rec *r, unsigned device, u
 
 bool wire_add_id(struct wire_writer *w, const struct uuid *id)
 {
-    return id_place(w, id, TOPO_NONE) >= 0;
+    return id_place(w, id) >= 0;
 }
 
 bool wire_add_number(struct wire_writer *w, uint64_t number)
@@ -127,17 +126,16 @@ bool wire_add_number(struct wire_writer *w, uint64_t number)
     return true;
 }
 
-bool wire_add_rec(struct wire_writer *w, const struct state_rec *rec,
-                  const struct wire_device *device, uint32_t idle_ms, const struct uuid *ports,
-                  unsigned n_ports)
+bool wire_add_rec(struct wire_writer *w, const struct state_rec *rec, const struct uuid *device,
+                  uint32_t idle_ms, const struct uuid *ports, unsigned n_ports)
 {
     size_t before = w->size, size = record_size(rec, n_ports);
     unsigned ids_before = w->n_ids;
-    int places[WIRE_PORTS_MAX], place = id_place(w, &device->id, device->kind);
+    int places[WIRE_PORTS_MAX], place = id_place(w, device);
     bool fits = place >= 0 && n_ports <= WIRE_PORTS_MAX && w->n_records < WIRE_RECORDS_MAX;
 
     for (unsigned i = 0; i < n_ports && fits; i++) {
-        places[i] = id_place(w, &ports[i], TOPO_PORT);
+        places[i] = id_place(w, &ports[i]);
         fits = places[i] >= 0;
     }
     if (!fits || w->room - w->size < ITEM_HEADER + size) {
@@ -257,17 +255,7 @@ static bool next_item(struct cursor *c, unsigned *type, struct cursor *item)
     return !c->bad;
 }
 
-static struct wire_device get_id(struct cursor *c)
-{
-    struct wire_device d = {.kind = TOPO_NONE};
-
-    memcpy(&d.id, take(c, sizeof d.id), sizeof d.id);
-    if (c->p < c->end)
-        d.kind = get8(c);
-    return d;
-}
-
-static bool get_record(struct cursor *c, const struct wire_device *ids, unsigned n_ids,
+static bool get_record(struct cursor *c, const struct uuid *ids, unsigned n_ids,
                        struct wire_record *out)
 {
     struct state_rec *r = &out->rec;
@@ -293,7 +281,7 @@ static bool get_record(struct cursor *c, const struct wire_device *ids, unsigned
         unsigned place = get8(c);
         if (c->bad || place >= n_ids)
             return false;
-        out->ports[i] = ids[place].id;
+        out->ports[i] = ids[place];
     }
     return true;
 }
@@ -301,7 +289,7 @@ static bool get_record(struct cursor *c, const struct wire_device *ids, unsigned
 int wire_records(const void *buf, size_t size, struct wire_record *out)
 {
     struct cursor c = {buf, (const uint8_t *)buf + size, false}, item;
-    struct wire_device ids[WIRE_IDS_MAX];
+    struct uuid ids[WIRE_IDS_MAX];
     unsigned type, n_ids = 0;
     struct wire_header h;
     int n = 0, rc = wire_header(buf, size, &h);
@@ -313,7 +301,7 @@ int wire_records(const void *buf, size_t size, struct wire_record *out)
         if (type == ITEM_ID) {
             if (n_ids == WIRE_IDS_MAX)
                 return -EINVAL;
-            ids[n_ids++] = get_id(&item);
+            memcpy(&ids[n_ids++], take(&item, sizeof *ids), sizeof *ids);
         } else if (type == ITEM_RECORD) {
             if (n == WIRE_RECORDS_MAX || !get_record(&item, ids, n_ids, &out[n]))
                 return -EINVAL;
@@ -366,7 +354,7 @@ int wire_ask(const void *buf, size_t size, struct uuid *port)
     while (next_item(&c, &type, &item)) {
         if (type != ITEM_ID)
             continue;
-        *port = get_id(&item).id;
+        memcpy(port, take(&item, sizeof *port), sizeof *port);
         return item.bad ? -EINVAL : 0;
     }
     return -EINVAL;

@@ -39,11 +39,6 @@ enum wire_type {
         6, /* to question 'number': that was all, up to the message of the number within */
 };
 
-struct wire_device {
-    struct uuid id;
-    uint8_t kind; /* enum topo_kind, for who hasn't met it; TOPO_NONE when the sender didn't say */
-};
-
 struct wire_header {
     uint8_t type;    /* enum wire_type */
     uint16_t stream; /* of the sender: each of its threads has one */
@@ -54,7 +49,7 @@ struct wire_header {
 
 struct wire_record {
     struct state_rec rec; /* 'device' is for the caller's map */
-    struct wire_device device;
+    struct uuid device;
     uint32_t idle_ms; /* when it was sent */
     uint8_t n_ports;
     struct uuid ports[WIRE_PORTS_MAX]; /* exterior ports it concerns; may be none */
@@ -86,9 +81,8 @@ void wire_begin(struct wire_writer *w, void *buf, size_t room, const struct wire
 /* False: it doesn't fit any more (nothing of it was written). */
 bool wire_add(struct wire_writer *w, const struct wire_record *r);
 /* Without the copies of a wire_record: ports may be null if there are none. */
-bool wire_add_rec(struct wire_writer *w, const struct state_rec *rec,
-                  const struct wire_device *device, uint32_t idle_ms, const struct uuid *ports,
-                  unsigned n_ports);
+bool wire_add_rec(struct wire_writer *w, const struct state_rec *rec, const struct uuid *device,
+                  uint32_t idle_ms, const struct uuid *ports, unsigned n_ports);
 bool wire_add_id(struct wire_writer *w, const struct uuid *id);
 bool wire_add_number(struct wire_writer *w, uint64_t number);
 bool wire_add_report(struct wire_writer *w, const struct wire_report *r);

@@ -344,6 +344,7 @@ static void tell(struct sync *s)
         b[i].id = s->bindings.v[i].id;
         b[i].port = topo_intern(s->topo, TOPO_PORT, &b[i].id);
         memcpy(b[i].ifname, s->bindings.v[i].ifname, sizeof b[i].ifname);
+        b[i].previous = s->bindings.v[i].previous;
     }
     if (s->cb.bound)
         s->cb.bound(s->cb.aux, b, s->bindings.n);

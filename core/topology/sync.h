@@ -68,6 +68,7 @@ struct sync_binding {
     topo_ref port;
     struct uuid id;
     char ifname[16];
+    topo_ref previous; /* host that served it before, 0 none */
 };
 
 struct sync_callbacks {

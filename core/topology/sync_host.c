@@ -323,6 +323,7 @@ static void set_binding(struct sync *s, const struct uuid *id, const json_t *bod
         *old = s->bindings.v[--s->bindings.n];
     } else {
         memcpy(b.ifname, ifname, strlen(ifname));
+        b.previous = sync_body_ref(s, body, "previousHostId", TOPO_HOST);
         if (old && !strcmp(old->ifname, b.ifname))
             return;
         if (old)

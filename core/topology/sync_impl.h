@@ -169,6 +169,7 @@ struct own_port {
 struct binding {
     struct uuid id;
     char ifname[16];
+    topo_ref previous; /* host, 0 none */
 };
 
 struct sync {
