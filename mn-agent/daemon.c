@@ -22,6 +22,7 @@ struct daemon {
     struct store *store;
     struct dp *dp;
     struct state_backup *backup;
+    struct mail *mail;
     struct agent *agent;
     struct agent_threads *threads;
     struct net_watch *watch;
@@ -199,6 +200,15 @@ static void open_backup(struct daemon *d)
         log_warn("agent", "no backup of connections: %s: %s", path, e.message);
 }
 
+/* Nor without other agents: two on one host, in a laboratory, can't both have the port. */
+static void open_mail(struct daemon *d)
+{
+    struct error e = {0};
+
+    if (mail_udp_open((uint16_t)d->o->mail_port, &d->mail, &e))
+        log_warn("agent", "other agents aren't told of connections: %s", e.message);
+}
+
 static int open_agent(struct daemon *d, struct error *e)
 {
     struct dp_options dpo = {.name = d->o->name,
@@ -220,6 +230,7 @@ static int open_agent(struct daemon *d, struct error *e)
         open_backup(d);
     if (rc)
         return rc;
+    open_mail(d);
     gethostname(name, sizeof name - 1);
     if (!ao.name)
         ao.name = *name ? name : "host";
@@ -227,6 +238,7 @@ static int open_agent(struct daemon *d, struct error *e)
     ao.backup = d->backup;
     ao.rulelog = (struct rulelog_options){.dir = d->o->rule_log, .words = d->o->rule_log_words};
     ao.dp = d->dp;
+    ao.mail = d->mail;
     rc = agent_open(&ao, &d->agent, e);
     if (!rc)
         rc = net_watch_open(on_iface, d, &d->watch, e);
@@ -272,6 +284,7 @@ int daemon_run(const struct options *o, struct error *e)
     net_watch_close(d.watch);
     bool keep = d.keep || rc; /* what failed to start touches nothing that it found */
     agent_close(d.agent, keep);
+    mail_close(d.mail);
     if (d.dp)
         dp_close(d.dp, keep);
     if (d.backup)

@@ -20,6 +20,7 @@ enum {
     OPT_CLOCK,
     OPT_VXLAN,
     OPT_DHCP_MTU,
+    OPT_PEER_PORT,
     OPT_FLOWS,
     OPT_WHY,
     OPT_RULE_LOG,
@@ -36,6 +37,7 @@ static const struct option long_options[] = {
     {"control", required_argument, NULL, 'c'},
     {"workers", required_argument, NULL, 'n'},
     {"vxlan-port", required_argument, NULL, OPT_VXLAN},
+    {"peer-port", required_argument, NULL, OPT_PEER_PORT},
     {"dhcp-mtu", required_argument, NULL, OPT_DHCP_MTU},
     {"max-flows", required_argument, NULL, OPT_FLOWS},
     {"log-level", required_argument, NULL, OPT_LOG},
@@ -73,6 +75,8 @@ static void usage(FILE *f)
           "      --name INSTANCE    of several agents on one machine [mn]\n"
           "  -n, --workers N        threads that simulate packets [1]\n"
           "      --vxlan-port PORT  of tunnels, the same on all hosts [4789]\n"
+          "      --peer-port PORT   UDP, what agents tell each other of connections, the same on\n"
+          "                         all hosts [2925]\n"
           "      --dhcp-mtu BYTES   the most that VMs are told to send; less where a tunnel\n"
           "                         carries less [1500]\n"
           "      --max-flows N      at once; the longest unused makes room [200000]\n"
@@ -143,6 +147,8 @@ static int take(struct args *a, int opt, struct error *e)
         return number("--workers", 64, &a->daemon.n_workers, e);
     case OPT_VXLAN:
         return number("--vxlan-port", 65535, &a->daemon.vxlan_port, e);
+    case OPT_PEER_PORT:
+        return number("--peer-port", 65535, &a->daemon.mail_port, e);
     case OPT_DHCP_MTU:
         return number("--dhcp-mtu", 65535, &a->daemon.dhcp_mtu, e);
     case OPT_FLOWS:

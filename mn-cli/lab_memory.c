@@ -18,6 +18,7 @@ struct memory_host {
     struct uuid id;
     struct store *store;
     struct dp *dp; /* of a host stopped with its flows kept too, though closed */
+    struct mail *mail;
     struct agent *agent;
     uint64_t drops_seen[DROPS_MAX + 1];
 };
@@ -53,6 +54,8 @@ static void stop(struct memory_host *h, bool keep)
     if (h->dp && !h->agent && dp_open("memory", &kept, &h->dp, NULL)) /* closed, it lives on */
         h->dp = NULL;
     agent_close(h->agent, keep);
+    mail_close(h->mail);
+    h->mail = NULL;
     h->agent = NULL;
     if (h->dp)
         dp_close(h->dp, keep);
@@ -109,6 +112,7 @@ static int start(struct lab_in_memory *lab, struct memory_host *h, struct error 
     memory_dp_set_clock(h->dp, now_of, lab);
     opts.store = h->store;
     opts.dp = h->dp;
+    opts.mail = h->mail = memory_mail_open(h->dp);
     memset(h->drops_seen, 0, sizeof h->drops_seen);
     for (unsigned i = 0; i < lab->n_ifaces; i++) /* a datapath that wasn't kept lost its cables */
         if (&lab->hosts[lab->ifaces[i].host] == h && lab->ifaces[i].iface.index)
