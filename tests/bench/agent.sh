@@ -148,4 +148,6 @@ measure_sim() {
     out=$("$G/state_bench") || { failed=1; return; }
     echo "$out" | jq -r '"conn_bytes mn 1 \(.bytes_per_conn)"' >>"$SAMPLES"
     "$G/rules_bench" >"$DIR/rules" || { rm -f "$DIR/rules"; failed=1; }
+    out=$("$G/nat_bench") || { failed=1; return; }
+    echo "$out" | jq -r '"nat mn 1 \(.nat_conn_per_s)"' >>"$SAMPLES"
 }

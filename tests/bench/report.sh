@@ -82,6 +82,7 @@ report_json() { # FILE
         echo first_packet_busy_us_p50 "$(value first_awake mnflows)"
         echo setup_per_s "$(value setups mnflows)"
         echo sim_ns "$(value sim mn)"
+        echo nat_conn_per_s "$(value nat mn)"
         echo agent_idle_kib "$(value idle_kib mn)"
         echo agent_5000_ports_kib "$(value ports_kib mn)"
         echo bytes_per_flow "$(value flow_bytes mn)"
