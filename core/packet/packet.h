@@ -69,6 +69,16 @@ bool packet_quote(const uint8_t *p, size_t size, struct packet_quote *q);
  * protocol; its checksums, as far as they are quoted, and the error's own follow. */
 void packet_quote_rewrite(uint8_t *p, const struct packet_quote *q, const struct flow_key *to);
 
+struct packet_ends {
+    struct ip src, dst;
+};
+/* The frame in the other IP version with these addresses (RFC 7915), in 'buf' of 'room' bytes
+ * ('size' and 80 are enough); 'quoted': of what an ICMP error quotes, null when it isn't one.
+ * Returns its size; 0 when it has no counterpart: fragments, tagged or malformed frames, wrong
+ * checksums (they would come out right), ICMP messages that mean nothing there. */
+size_t packet_change_version(uint8_t *buf, size_t room, const uint8_t *p, size_t size,
+                             const struct packet_ends *ends, const struct packet_ends *quoted);
+
 /* Makes IP and L4 checksums from scratch (what checksum offload left undone). */
 void packet_finish_checksums(uint8_t *p, size_t size);
 bool packet_checksums_right(const uint8_t *p, size_t size);

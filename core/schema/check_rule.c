@@ -21,9 +21,20 @@ static bool is_static(const json_t *target)
            !strcmp(from, to);
 }
 
-static bool is_stateful(const json_t *targets)
+static bool is_stateful(const json_t *rule)
 {
-    return json_array_size(targets) > 1 || !is_static(json_array_get(targets, 0));
+    const json_t *targets = json_object_get(rule, "natTargets");
+
+    return json_object_get(rule, "natPool") || json_array_size(targets) > 1 ||
+           !is_static(json_array_get(targets, 0));
+}
+
+static void complete_target(json_t *t)
+{
+    if (!json_object_get(t, "addressTo"))
+        json_object_set(t, "addressTo", json_object_get(t, "addressFrom"));
+    if (!json_object_get(t, "portTo"))
+        json_object_set(t, "portTo", json_object_get(t, "portFrom"));
 }
 
 void schema_rule_fill(json_t *rule)
@@ -32,18 +43,16 @@ void schema_rule_fill(json_t *rule)
     json_t *targets = json_object_get(rule, "natTargets"), *t;
     size_t i;
 
-    json_array_foreach (targets, i, t) {
-        if (!json_object_get(t, "addressTo"))
-            json_object_set(t, "addressTo", json_object_get(t, "addressFrom"));
-        if (!json_object_get(t, "portTo"))
-            json_object_set(t, "portTo", json_object_get(t, "portFrom"));
-    }
+    json_array_foreach (targets, i, t)
+        complete_target(t);
+    json_array_foreach (json_object_get(rule, "natPool"), i, t)
+        complete_target(t);
     bool nat = is_nat(type), reverse = !strncmp(type, "rev_", 4);
     if ((nat || reverse || !strcmp(type, "l2_transform")) && !json_object_get(rule, "flowAction"))
         json_object_set_new(rule, "flowAction", json_string("accept"));
     if (!json_object_get(rule, "fragmentPolicy")) {
         const char *policy = "any";
-        if (nat && (schema_cond_ports(rule) || is_stateful(targets)))
+        if (nat && (schema_cond_ports(rule) || is_stateful(rule)))
             policy = "unfragmented";
         else if (schema_cond_ports(rule))
             policy = "header";
@@ -51,30 +60,29 @@ void schema_rule_fill(json_t *rule)
     }
 }
 
-static int check_target(const json_t *rule, const json_t *target, struct error *e)
+/* Of attribute 'json'; 'family': 4 or 6 when it must be that. */
+static int check_target(const json_t *target, const char *json, int family, struct error *e)
 {
     const char *from_text = schema_str(target, "addressFrom");
     const char *to_text = schema_str(target, "addressTo");
     int64_t port_from = json_integer_value(json_object_get(target, "portFrom"));
     int64_t port_to = json_integer_value(json_object_get(target, "portTo"));
     struct ip from, to;
-    int family = schema_cond_family(rule);
 
     if (ip_parse(from_text, &from) || ip_parse(to_text, &to))
         return -EINVAL;
     if (ip_is4(&from) != ip_is4(&to))
-        return schema_refuse(ST_RULE, "natTargets", e, "%s and %s are of different IP versions",
-                             from_text, to_text);
-    if (memcmp(&from, &to, sizeof from) > 0)
-        return schema_refuse(ST_RULE, "natTargets", e, "%s-%s ends before it starts", from_text,
+        return schema_refuse(ST_RULE, json, e, "%s and %s are of different IP versions", from_text,
                              to_text);
+    if (memcmp(&from, &to, sizeof from) > 0)
+        return schema_refuse(ST_RULE, json, e, "%s-%s ends before it starts", from_text, to_text);
     if (port_from > port_to)
-        return schema_refuse(ST_RULE, "natTargets", e, "ports %lld-%lld end before they start",
+        return schema_refuse(ST_RULE, json, e, "ports %lld-%lld end before they start",
                              (long long)port_from, (long long)port_to);
     if (!port_from && port_to)
-        return schema_refuse(ST_RULE, "natTargets", e, "port 0 is not a port (1..65535)");
+        return schema_refuse(ST_RULE, json, e, "port 0 is not a port (1..65535)");
     if (family && family != (ip_is4(&from) ? 4 : 6))
-        return schema_refuse(ST_RULE, "natTargets", e,
+        return schema_refuse(ST_RULE, json, e,
                              "%s is of another IP version than the packets that match", from_text);
     return 0;
 }
@@ -82,6 +90,7 @@ static int check_target(const json_t *rule, const json_t *target, struct error *
 static int check_targets(const json_t *rule, const json_t *targets, struct error *e)
 {
     struct ip first = ip_none, ip = ip_none;
+    int family = json_object_get(rule, "natPool") ? 0 : schema_cond_family(rule);
     size_t i;
     json_t *t;
 
@@ -91,7 +100,7 @@ static int check_targets(const json_t *rule, const json_t *targets, struct error
     if (!json_array_size(targets))
         return schema_refuse(ST_RULE, "natTargets", e, "is required: at least one target");
     json_array_foreach (targets, i, t) {
-        int rc = check_target(rule, t, e);
+        int rc = check_target(t, "natTargets", family, e);
         if (rc)
             return rc;
         if (is_static(t) && json_array_size(targets) > 1) {
@@ -110,14 +119,43 @@ static int check_targets(const json_t *rule, const json_t *targets, struct error
     return 0;
 }
 
+/* From IPv6 to IPv4: sources of IPv4, told apart by ports. */
+static int check_pool(const json_t *rule, const json_t *targets, struct error *e)
+{
+    const json_t *pool = json_object_get(rule, "natPool");
+    struct ip ip = ip_none;
+    size_t i;
+    json_t *t;
+
+    if (!json_array_size(pool))
+        return 0;
+    if (json_array_size(pool) > TARGETS_MAX)
+        return schema_refuse(ST_RULE, "natPool", e, "are %zu, %d are the most",
+                             json_array_size(pool), TARGETS_MAX);
+    ip_parse(schema_str(json_array_get(targets, 0), "addressFrom"), &ip);
+    if (!ip_is4(&ip) || schema_cond_family(rule) == 4)
+        return schema_refuse(ST_RULE, "natPool", e, "is for IPv6 packets that get an IPv4 target");
+    json_array_foreach (pool, i, t) {
+        int rc = check_target(t, "natPool", 0, e);
+        if (rc)
+            return rc;
+        ip_parse(schema_str(t, "addressFrom"), &ip);
+        if (!ip_is4(&ip) || !json_integer_value(json_object_get(t, "portFrom")))
+            return schema_refuse(ST_RULE, "natPool", e, "needs IPv4 addresses with ports");
+    }
+    return 0;
+}
+
 static int check_nat(const json_t *rule, struct error *e)
 {
     const json_t *targets = json_object_get(rule, "natTargets");
     int rc = check_targets(rule, targets, e);
 
+    if (!rc)
+        rc = check_pool(rule, targets, e);
     if (rc)
         return rc;
-    if ((schema_cond_ports(rule) || is_stateful(targets)) &&
+    if ((schema_cond_ports(rule) || is_stateful(rule)) &&
         strcmp(schema_str(rule, "fragmentPolicy"), "unfragmented"))
         return schema_refuse(ST_RULE, "fragmentPolicy", e,
                              "For a NAT rule with port constraints or multiple targets, the "
@@ -170,11 +208,17 @@ static int check_shape(const json_t *rule, struct error *e)
     const struct {
         const char *may, *json;
     } members[] = {
-        {shapes[i].action, "flowAction"}, {shapes[i].jump, "jumpChainId"},
-        {shapes[i].port, "targetPortId"}, {shapes[i].ingress, "ingress"},
-        {shapes[i].ingress, "failOpen"},  {shapes[i].tags, "popVlan"},
-        {shapes[i].tags, "pushVlan"},     {shapes[i].target, "natTargets"},
-        {shapes[i].trace, "requestId"},   {shapes[i].trace[0] ? "m" : "", "limit"},
+        {shapes[i].action, "flowAction"},
+        {shapes[i].jump, "jumpChainId"},
+        {shapes[i].port, "targetPortId"},
+        {shapes[i].ingress, "ingress"},
+        {shapes[i].ingress, "failOpen"},
+        {shapes[i].tags, "popVlan"},
+        {shapes[i].tags, "pushVlan"},
+        {shapes[i].target, "natTargets"},
+        {strcmp(type, "dnat") ? "" : "m", "natPool"},
+        {shapes[i].trace, "requestId"},
+        {shapes[i].trace[0] ? "m" : "", "limit"},
     };
     for (unsigned m = 0; m < ARRAY_SIZE(members); m++) {
         int rc = check_member(rule, members[m].may, members[m].json, e);

@@ -198,6 +198,15 @@ static enum nat choose(struct run *r, const struct topo_rule *rule, struct state
                                    : choose_destination(r, rule, rec, targets, n);
 }
 
+enum nat nat_choose64(struct run *r, const struct topo_rule *rule, struct state_rec *rec)
+{
+    if (packet_is_echo(&r->at.raw) && tuple_of(&r->at.raw, TUPLE_PLAIN).sport)
+        return nat_drop(r, rule, SIM_NAT_NO_STATE);
+    return rec->kind == STATE_SNAT
+               ? choose_source(r, rule, rec, rule->targets + rule->n_targets, rule->n_pool)
+               : choose_destination(r, rule, rec, rule->targets, rule->n_targets);
+}
+
 /* Dynamic translation. */
 
 /* Reads all that tells a connection; false: the packet has no ports to tell it by. */
@@ -219,7 +228,7 @@ static bool see_tuple(struct run *r, enum tuple_kind kind, struct state_tuple *t
     return tuple_has_ports(&r->at.raw);
 }
 
-static void set_tuple(struct run *r, const struct state_tuple *t, enum tuple_kind kind)
+void nat_set_tuple(struct run *r, const struct state_tuple *t, enum tuple_kind kind)
 {
     struct flow_key to = header_of(&r->at.raw, t, kind);
     size_t size;
@@ -259,12 +268,14 @@ static enum nat dynamic(struct run *r, const struct topo_rule *rule, enum state_
         if (n != NAT_DONE)
             return n;
     }
+    if (unlikely(way == STATE_BACK && kind == STATE_SNAT && nat64_is_way_back(r, &rec)))
+        return nat64_back(r, rule, &rec);
     struct state_tuple to = record_apply(&rec, way, &t);
     nat_say(r, rule, &t, &to, known ? "as before" : "for a new connection");
     if (!known)
         TRAIL(r, TOPO_RULE, &rule->id, "translation will be known: %s at %s", tuple_text(r, &t),
               name_of(r, r->at.device));
-    set_tuple(r, &to, with);
+    nat_set_tuple(r, &to, with);
     record_use(r, &rec);
     r->at.dst_rewritten |= !changes_source(kind, way);
     return NAT_DONE;
@@ -276,6 +287,8 @@ enum nat nat_apply(struct run *r, const struct topo_rule *rule)
 
     if (type != ETH_TYPE_IP && type != ETH_TYPE_IP6)
         return nat_skip(r, rule, "not IP");
+    if (unlikely(rule->n_pool))
+        return nat64_forth(r, rule);
     if (rule->stateless)
         return static_nat(r, rule);
     switch (rule->type) {

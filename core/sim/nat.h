@@ -58,7 +58,15 @@ enum nat nat_error(struct run *r, const struct topo_rule *rule, enum state_kind 
                    enum state_way way);
 enum nat nat_error_static(struct run *r, const struct topo_rule *rule);
 
-/* nat.c.  How rules end. */
+/* nat64.c.  A rule with a pool; the way back, of which the source's record is found. */
+enum nat nat64_forth(struct run *r, const struct topo_rule *rule);
+bool nat64_is_way_back(const struct run *r, const struct state_rec *snat);
+enum nat nat64_back(struct run *r, const struct topo_rule *rule, const struct state_rec *snat);
+
+/* nat.c.  A target, or for a SNAT record a place in the pool, for a connection that has none. */
+enum nat nat_choose64(struct run *r, const struct topo_rule *rule, struct state_rec *rec);
+void nat_set_tuple(struct run *r, const struct state_tuple *t, enum tuple_kind kind);
+/* How rules end. */
 enum nat nat_skip(struct run *r, const struct topo_rule *rule, const char *why);
 enum nat nat_drop(struct run *r, const struct topo_rule *rule, enum sim_reason reason);
 void nat_say(struct run *r, const struct topo_rule *rule, const struct state_tuple *before,

@@ -58,6 +58,8 @@ enum nat nat_error(struct run *r, const struct topo_rule *rule, enum state_kind 
     t = tuple_swap(&t);
     if (!ip_equal(&t.dst, PEEK(r, ip_dst)) || !record_find(r, kind, way, r->at.device, &t, &rec))
         return unknown(r, rule, way);
+    if (way == STATE_BACK && kind == STATE_SNAT && nat64_is_way_back(r, &rec))
+        return nat64_back(r, rule, &rec);
     struct state_tuple to = record_apply(&rec, way, &t), inner = tuple_swap(&to);
     struct flow_key key = header_of(&q.key, &inner, with);
     packet_quote_rewrite(packet, &q, &key);

@@ -75,7 +75,8 @@
     X(ROGUE_ROUTER, "router-advertisement-not-allowed")                                            \
     X(ROGUE_DHCP, "dhcp-server-not-allowed")                                                       \
     X(UNINSPECTABLE, "addresses-not-inspectable")                                                  \
-    X(SERVICE_PORT, "service-port-takes-redirected-only")
+    X(SERVICE_PORT, "service-port-takes-redirected-only")                                          \
+    X(NO_COUNTERPART, "no-counterpart-in-other-ip-version")
 
 enum sim_reason {
 #define X(id, name) SIM_##id,

@@ -44,8 +44,8 @@ const char *cond_field_name(enum cond_field f)
 const char *topo_rule_type_name(enum topo_rule_type t)
 {
     static const char *const names[RULE_N_TYPES] = {
-        "accept", "drop",     "reject",   "return",   "continue",     "jump",  "dnat",
-        "snat",   "rev_dnat", "rev_snat", "redirect", "l2_transform", "trace", "log", "broken"};
+        "accept",   "drop",     "reject",   "return",       "continue", "jump", "dnat",  "snat",
+        "rev_dnat", "rev_snat", "redirect", "l2_transform", "trace",    "log",  "broken"};
 
     return t < RULE_N_TYPES ? names[t] : "unknown";
 }
@@ -101,7 +101,7 @@ static void copy_rules(struct topo_chain *c, const struct topo_rule *rules, size
         *r = rules[i];
         own_ports(&r->cond, &port);
         r->targets = r->n_targets ? target : NULL;
-        for (unsigned j = 0; j < r->n_targets; j++)
+        for (unsigned j = 0; j < (unsigned)r->n_targets + r->n_pool; j++)
             *target++ = rules[i].targets[j];
         c->stateful |= needs_state(r);
     }
@@ -116,7 +116,7 @@ struct topo_chain *topo_chain_make(const struct uuid *id, const char *name,
     struct topo_chain *c;
 
     for (uint32_t i = 0; i < n_rules; i++) {
-        targets += rules[i].n_targets;
+        targets += (size_t)rules[i].n_targets + rules[i].n_pool;
         ports += n_ports(&rules[i].cond);
     }
     c = topo_object(TOPO_CHAIN, sizeof *c,

@@ -110,6 +110,7 @@ struct topo_rule {
     bool push;          /* L2: 'push_tci' */
     uint16_t push_tci;  /* the whole tag: PCP, DEI as FLOW_VLAN_PRESENT, VID */
     uint16_t n_targets; /* NAT */
+    uint16_t n_pool;    /* dnat of IPv6 to IPv4: behind the targets so many more, for sources */
     topo_ref jump;      /* chain; 0 or missing: the rule does nothing */
     topo_ref target_port; /* redirect; 0: gone, the packet is dropped */
     uint64_t limit;       /* trace: packets at most, 0 any number */

@@ -199,16 +199,14 @@ void sync_parse_cond(struct sync *s, const json_t *body, struct arena *arena, st
     parse_transport(body, c);
 }
 
-static void parse_targets(const json_t *body, struct arena *arena, struct topo_rule *r)
+static uint16_t targets_of(const json_t *list, struct topo_nat_target *out)
 {
-    const json_t *list = json_object_get(body, "natTargets"), *v;
+    uint16_t n = 0;
+    const json_t *v;
     size_t i;
 
-    if (!json_array_size(list))
-        return;
-    r->targets = arena_alloc(arena, json_array_size(list) * sizeof *r->targets);
     json_array_foreach (list, i, v) {
-        struct topo_nat_target *t = &r->targets[r->n_targets];
+        struct topo_nat_target *t = &out[n];
         *t = (struct topo_nat_target){0};
         if (!sync_body_ip(v, "addressFrom", &t->from))
             continue;
@@ -216,10 +214,24 @@ static void parse_targets(const json_t *body, struct arena *arena, struct topo_r
             t->to = t->from;
         t->port_from = (uint16_t)sync_body_int(v, "portFrom", 0, 0, UINT16_MAX);
         t->port_to = (uint16_t)sync_body_int(v, "portTo", t->port_from, 0, UINT16_MAX);
-        r->n_targets++;
+        n++;
     }
-    r->stateless =
-        r->n_targets == 1 && !r->targets->port_from && ip_equal(&r->targets->from, &r->targets->to);
+    return n;
+}
+
+static void parse_targets(const json_t *body, struct arena *arena, struct topo_rule *r)
+{
+    const json_t *targets = json_object_get(body, "natTargets");
+    const json_t *pool = json_object_get(body, "natPool");
+
+    if (!json_array_size(targets))
+        return;
+    r->targets =
+        arena_alloc(arena, (json_array_size(targets) + json_array_size(pool)) * sizeof *r->targets);
+    r->n_targets = targets_of(targets, r->targets);
+    r->n_pool = targets_of(pool, r->targets + r->n_targets);
+    r->stateless = r->n_targets == 1 && !r->n_pool && !r->targets->port_from &&
+                   ip_equal(&r->targets->from, &r->targets->to);
 }
 
 /* The only fragment policy a dynamic translation may have is "unfragmented": it says what can be

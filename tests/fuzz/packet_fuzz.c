@@ -65,6 +65,23 @@ static void try_quote(const uint8_t *data, size_t size)
     free(p);
 }
 
+static void try_version(const uint8_t *data, size_t size, const struct flow_key *key)
+{
+    struct packet_ends ends[2];
+    uint8_t *p = mem_alloc(size), buf[2048];
+    bool to4 = key->eth_type == ETH_TYPE_IP6;
+
+    for (unsigned i = 0; i < 2; i++) {
+        ip_parse(to4 ? "10.9.8.7" : "fd00::7", &ends[i].src);
+        ip_parse(to4 ? "10.9.8.6" : "fd00::6", &ends[i].dst);
+    }
+    memcpy(p, data, size);
+    packet_finish_checksums(p, size);
+    size_t n = packet_change_version(buf, sizeof buf, p, size, &ends[0], &ends[1]);
+    CHECK(!n || packet_checksums_right(buf, n));
+    free(p);
+}
+
 static void try_builders(const uint8_t *data, size_t size, const struct flow_key *key)
 {
     struct mac m = {{2, 0, 0, 0, 0, 9}}, sha, tha;
@@ -110,6 +127,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     packet_parse(data, size, &key, &l);
     try_builders(data, size, &key);
     try_quote(data, size);
+    try_version(data, size, &key);
     try_rewrite(data, size, set);
     return 0;
 }
