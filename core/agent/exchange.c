@@ -21,6 +21,7 @@ void exchange_free(struct exchange *x)
     struct partner *p, *next_p;
     struct waiting *w, *next_w;
     struct fetch *f, *next_f;
+    struct moved *m, *next_m;
 
     if (!x)
         return;
@@ -33,6 +34,10 @@ void exchange_free(struct exchange *x)
     free(w);
     DL_FOREACH_SAFE(x->fetches, f, next_f)
     free(f);
+    HASH_ITER (hh, x->moved, m, next_m) {
+        HASH_DEL(x->moved, m);
+        free(m);
+    }
     pthread_mutex_destroy(&x->lock);
     free(x->changes);
     free(x->fetched);
@@ -107,6 +112,25 @@ void exchange_tell_one(struct exchange *x, struct partner *p, const struct state
     }
 }
 
+topo_ref exchange_former(const struct exchange *x, topo_ref port)
+{
+    struct moved *m;
+
+    HASH_FIND(hh, x->moved, &port, sizeof port, m);
+    return m ? m->host : 0;
+}
+
+/* The former host of a port that moved here has leased the translated ports of its connections, and
+ * must hear that they are still in use. */
+static void tell_former(struct exchange *x, topo_ref port, const struct state_rec *recs, uint32_t n,
+                        const struct state_via *via, uint64_t now)
+{
+    topo_ref host = port ? exchange_former(x, port) : 0;
+
+    for (uint32_t k = 0; host && k < n; k++)
+        exchange_tell_one(x, exchange_partner(x, host), &recs[k], via, 0, now);
+}
+
 void exchange_tell(struct exchange *x, const topo_ref *hosts, unsigned n_hosts,
                    const struct state_rec *recs, uint32_t n, const struct state_via *via,
                    uint64_t now)
@@ -117,6 +141,8 @@ void exchange_tell(struct exchange *x, const topo_ref *hosts, unsigned n_hosts,
         for (uint32_t k = 0; k < n; k++)
             exchange_tell_one(x, p, &recs[k], via, 0, now);
     }
+    tell_former(x, via->in, recs, n, via, now);
+    tell_former(x, via->out, recs, n, via, now);
     pthread_mutex_unlock(&x->lock);
 }
 

@@ -11,7 +11,8 @@
  * that nobody here has met waits a moment in the topology thread, which interns it.
  *
  * A port that moved here from another host brings its connections: its former host is asked for
- * them before the port is served, and says when that was all.
+ * them before the port is served, and says when that was all.  From then on that host is told of
+ * them like a peer, because the ports they are translated to are of blocks that it has leased.
  *
  * Only agents are believed whose address, in a tunnel zone they share with us, is where the
  * datagram comes from.

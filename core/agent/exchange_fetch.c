@@ -35,9 +35,17 @@ static void done(struct exchange *x, struct fetch *f)
 void exchange_fetch(struct exchange *x, topo_ref port, topo_ref host, uint64_t limit_ns,
                     uint64_t now)
 {
+    struct moved *m;
     struct fetch *f;
 
     pthread_mutex_lock(&x->lock);
+    HASH_FIND(hh, x->moved, &port, sizeof port, m);
+    if (!m) {
+        m = NEW(struct moved);
+        m->port = port;
+        HASH_ADD(hh, x->moved, port, sizeof m->port, m);
+    }
+    m->host = host;
     DL_FOREACH (x->fetches, f)
         if (!f->asked && f->port == port)
             break;

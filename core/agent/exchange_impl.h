@@ -50,6 +50,12 @@ struct fetch {
     struct fetch *prev, *next;
 };
 
+/* A port that came from another host. */
+struct moved {
+    topo_ref port, host;
+    UT_hash_handle hh;
+};
+
 struct exchange {
     struct exchange_options opts;
     struct exchange_callbacks cb;
@@ -58,6 +64,7 @@ struct exchange {
     struct waiting *waiting;
     unsigned n_waiting;
     struct fetch *fetches;
+    struct moved *moved;
     uint64_t questions;
     unsigned n_meets; /* strangers looked up in this second */
     uint64_t meets_ns;
@@ -76,6 +83,9 @@ void exchange_tell_one(struct exchange *x, struct partner *p, const struct state
 void exchange_close(struct exchange *x, struct partner *p, uint64_t now);
 /* Without the lock: what was gathered under it. */
 void exchange_announce(struct exchange *x);
+
+/* The former host of a port, 0 none. */
+topo_ref exchange_former(const struct exchange *x, topo_ref port);
 
 /* exchange_hear.c */
 void exchange_commit(struct exchange *x, const struct wire_record *r, topo_ref device,

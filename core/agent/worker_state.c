@@ -75,10 +75,8 @@ topo_ref worker_share(struct worker *w, topo_ref in, const struct sim_result *r)
         return 0;
     unsigned n =
         exchange_peers(w->host->topo, w->host->local_host, in, r->outs, r->n_outs, hosts, &lacking);
-    if (n) {
-        exchange_tell(w->host->exchange, hosts, n, r->states, r->n_states, &via, w->now);
-        w->told_peers = true;
-    }
+    exchange_tell(w->host->exchange, hosts, n, r->states, r->n_states, &via, w->now);
+    w->told_peers = true;
     return lacking;
 }
 

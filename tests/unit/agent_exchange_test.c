@@ -347,6 +347,12 @@ static void connections_move_with_their_port(void **arg)
     agent_exchange(c->h[2].agent, &x);
     assert_int_equal(x.fetched, 1);
     assert_int_equal(x.fetch_timeouts, 0);
+    /* the former host goes on hearing of what is used, and of nothing else */
+    for (unsigned i = 0; i < 8; i++) {
+        pass_ms(c, 15000);
+        assert_true(passes(c, &c->h[2], 'a', &c->h[1], 3050));
+    }
+    assert_int_equal(state_size(agent_state(c->h[0].agent)), 1);
     down(c);
 }
 
