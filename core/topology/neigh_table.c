@@ -131,7 +131,7 @@ static void rebuild(struct topo_neigh_table *t)
 }
 
 static bool set_locked(struct topo_neigh_table *t, topo_ref port, const struct ip *ip,
-                       const struct topo_neigh *n)
+                       const struct topo_neigh *n, uint64_t at_ns)
 {
     struct entry *old, *e = NULL;
     uint32_t i = place(t->array, port, ip, &old);
@@ -146,7 +146,8 @@ static bool set_locked(struct topo_neigh_table *t, topo_ref port, const struct i
         e = NEW(struct entry);
         *e = (struct entry){.ip = *ip, .port = port, .neigh = *n};
     }
-    bool differs = !n || !old || !mac_equal(&n->mac, &old->neigh.mac);
+    bool differs =
+        !n || !old || old->neigh.expire_ns <= at_ns || !mac_equal(&n->mac, &old->neigh.mac);
     t->n_used += !old;
     __atomic_store_n(&t->n_live, t->n_live + (n != NULL) - (old != NULL), __ATOMIC_RELAXED);
     __atomic_store_n(&t->array->entries[i], n ? e : &gone, __ATOMIC_RELEASE);
@@ -156,10 +157,10 @@ static bool set_locked(struct topo_neigh_table *t, topo_ref port, const struct i
 }
 
 bool topo_neigh_set(struct topo_neigh_table *t, topo_ref port, const struct ip *ip,
-                    const struct topo_neigh *n)
+                    const struct topo_neigh *n, uint64_t at_ns)
 {
     pthread_mutex_lock(&t->write);
-    bool differs = set_locked(t, port, ip, n);
+    bool differs = set_locked(t, port, ip, n, at_ns);
     pthread_mutex_unlock(&t->write);
     return differs;
 }

@@ -120,7 +120,7 @@ void sync_table_set(struct sync *s, struct table *t, const struct claim_key *key
     if (c)
         n = (struct topo_neigh){c->mac, c->at + s->opt.neigh_stale_ns,
                                 c->at + s->opt.neigh_expire_ns};
-    if (topo_neigh_set(t->neighs, (topo_ref)key->port, &ip, c ? &n : NULL))
+    if (topo_neigh_set(t->neighs, (topo_ref)key->port, &ip, c ? &n : NULL, c ? c->at : 0))
         sync_changed(s, tag_neigh((topo_ref)key->port, &ip));
 }
 

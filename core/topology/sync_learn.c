@@ -143,7 +143,7 @@ void sync_learn_neigh(struct sync_learner *l, uint64_t now_ns, topo_ref router, 
     pthread_mutex_lock(&in->lock);
     bool first = !in->needs.n && !in->said.n;
     if (room(in)) {
-        w.news = topo_neigh_set(r->neighs, port, ip, &n);
+        w.news = topo_neigh_set(r->neighs, port, ip, &n, now_ns);
         vec_add(&in->said, w);
     }
     pthread_mutex_unlock(&in->lock);

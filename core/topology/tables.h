@@ -37,9 +37,10 @@ void topo_neigh_table_free(struct topo_neigh_table *t);
 /* Copies the entry to *out; false when there is none (an expired one doesn't count). */
 bool topo_neigh_lookup(const struct topo_neigh_table *t, topo_ref port, const struct ip *ip,
                        uint64_t now_ns, struct topo_neigh *out);
-/* 'n' null removes.  True when the MAC differs from what was there. */
+/* 'n' null removes.  True when the MAC differs from what readers saw 'at_ns' (an entry that had
+ * expired they didn't see: who waits for the neighbour must hear that it is there again). */
 bool topo_neigh_set(struct topo_neigh_table *t, topo_ref port, const struct ip *ip,
-                    const struct topo_neigh *n);
+                    const struct topo_neigh *n, uint64_t at_ns);
 /* In no order; expired ones too; stops when fn returns non-zero and returns that. */
 typedef int topo_neigh_fn(topo_ref port, const struct ip *ip, const struct topo_neigh *n,
                           void *aux);

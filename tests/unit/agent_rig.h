@@ -58,7 +58,7 @@ static inline void rig_learn(struct worker_host *h, unsigned queue, const struct
     } else if (l->kind == SIM_LEARN_NEIGH) {
         const struct topo_router *rt = topo_router(r->w->topo, l->device);
         struct topo_neigh n = {l->mac, now + 60 * SEC, now + 90 * SEC};
-        if (topo_neigh_set(rt->neighs, l->port, &l->ip, &n))
+        if (topo_neigh_set(rt->neighs, l->port, &l->ip, &n, now))
             rig_announce(r, tag_neigh(l->port, &l->ip));
     }
 }

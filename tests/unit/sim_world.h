@@ -520,7 +520,7 @@ static inline void apply_learns(struct world *w)
         } else if (l->kind == SIM_LEARN_NEIGH) {
             const struct topo_router *rt = topo_router(w->topo, l->device);
             struct topo_neigh n = {l->mac, w->now + 60000000000ull, w->now + 90000000000ull};
-            topo_neigh_set(rt->neighs, l->port, &l->ip, &n);
+            topo_neigh_set(rt->neighs, l->port, &l->ip, &n, w->now);
         }
     }
 }
@@ -530,7 +530,7 @@ static inline void knows(struct prt *p, const char *ip, const char *mac)
     struct topo_neigh n = {MAC(mac), 1ull << 60, 1ull << 61};
     struct ip a = IP(ip);
 
-    topo_neigh_set(p->dev->neighs, p->ref, &a, &n);
+    topo_neigh_set(p->dev->neighs, p->ref, &a, &n, 0);
 }
 
 static inline void mac_behind(struct prt *p, uint16_t vlan, const char *mac)

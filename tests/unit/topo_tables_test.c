@@ -88,11 +88,11 @@ static void neighs_follow_a_model(void **state)
         struct ip ip = ip_n(n);
         if (rnd(&r) % 4) {
             struct topo_neigh e = {mac_n(rnd(&r) % 3), rnd(&r) % 100, 1 + rnd(&r) % 100};
-            bool differs = !model[n].expire_ns || !mac_equal(&model[n].mac, &e.mac);
-            assert_int_equal(topo_neigh_set(t, n % 7, &ip, &e), differs);
+            bool differs = model[n].expire_ns <= 20 || !mac_equal(&model[n].mac, &e.mac);
+            assert_int_equal(topo_neigh_set(t, n % 7, &ip, &e, 20), differs);
             model[n] = e;
         } else {
-            assert_int_equal(topo_neigh_set(t, n % 7, &ip, NULL), model[n].expire_ns != 0);
+            assert_int_equal(topo_neigh_set(t, n % 7, &ip, NULL, 20), model[n].expire_ns != 0);
             model[n] = (struct topo_neigh){0};
         }
     }
@@ -153,7 +153,7 @@ static void readers_beside_a_writer(void **state)
         struct ip ip = ip_n(n);
         struct topo_neigh e = {v, at, at + 1};
         topo_mac_set(b.macs, 0, &m, rnd(&r) % 2 ? port : 0);
-        topo_neigh_set(b.neighs, 1, &ip, rnd(&r) % 2 ? &e : NULL);
+        topo_neigh_set(b.neighs, 1, &ip, rnd(&r) % 2 ? &e : NULL, at);
     }
     readers_stop(&rs);
     rcu_barrier();
