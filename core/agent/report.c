@@ -357,6 +357,26 @@ static json_t *connection_counters(struct agent *a)
     return o;
 }
 
+static json_t *exchange_counts(struct agent *a)
+{
+    struct exchange_counters c;
+    json_t *o = json_object();
+
+    agent_exchange(a, &c);
+    json_object_set_new(o, "told", number(c.told));
+    json_object_set_new(o, "sent", number(c.sent));
+    json_object_set_new(o, "resent", number(c.resent));
+    json_object_set_new(o, "heard", number(c.heard));
+    json_object_set_new(o, "contested", number(c.contested));
+    json_object_set_new(o, "strangers", number(c.strangers));
+    json_object_set_new(o, "malformed", number(c.malformed));
+    json_object_set_new(o, "lost", number(c.lost));
+    json_object_set_new(o, "no_way", number(c.no_way));
+    json_object_set_new(o, "fetched", number(c.fetched));
+    json_object_set_new(o, "fetch_timeouts", number(c.fetch_timeouts));
+    return o;
+}
+
 static json_t *log_counters(struct agent *a)
 {
     struct rulelog_counters c;
@@ -381,6 +401,7 @@ json_t *report_counters(struct agent *a)
     WORKER_COUNTERS(X)
 #undef X
     dp_counters(a->opts.dp, add_dp_counter, dp);
-    return json_pack("{s:o,s:o,s:o,s:o,s:o}", "agent", agent, "connections", connection_counters(a),
-                     "rule_log", log_counters(a), "store", sync_counters(a), "datapath", dp);
+    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "agent", agent, "connections",
+                     connection_counters(a), "exchange", exchange_counts(a), "rule_log",
+                     log_counters(a), "store", sync_counters(a), "datapath", dp);
 }

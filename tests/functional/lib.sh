@@ -273,6 +273,95 @@ heard() {
     read -r -t 60 line <&"${CLIENT[0]}" || fail "the client is silent"
     echo "$line"
 }
+# A network whose state two hosts need, on hosts h1 and h2 whose agents run already; vm1 is on h1:
+#
+#   h1                                                       h2
+#   vm1 -- left -- edge (192.0.2.1, for all of left) ------- world, 192.0.2.2: echoes on port 7000
+#            +---------------------------------------------- peer, 10.0.1.20
+#
+# vm1 is reached by answers only, and on TCP port 7000, which is 192.0.2.1:80 to the world.
+state_site() {
+    local h
+    vm_add h2 world 192.0.2.2/24
+    vm_add h2 peer 10.0.1.20/24 10.0.1.1
+    on world ip route add 10.0.1.0/24 via 192.0.2.1
+    cli <<END >/dev/null || fail "topology"
+bridge create name left
+router create name edge
+bridge left port create name vm1
+bridge left port create name peer
+bridge left port create name up
+router edge port create name down addresses 10.0.1.1/24
+router edge port create name world addresses 192.0.2.1/24
+port down set peer up
+router edge add route dst 10.0.1.0/24 src 0.0.0.0/0 type normal port down
+router edge add route dst 192.0.2.0/24 src 0.0.0.0/0 type normal port world
+chain create name pre
+chain create name post
+chain pre add rule pos 1 type dnat in-ports world dst 192.0.2.1 proto 6 dst-port 80 target 10.0.1.10:7000-7000
+chain pre add rule pos 2 type rev_snat in-ports world
+chain post add rule pos 1 type rev_dnat out-ports world
+chain post add rule pos 2 type snat out-ports world target 192.0.2.1:20000-40000
+router edge set infilter pre outfilter post
+chain create name from-vm1
+chain create name to-vm1
+chain from-vm1 add rule flow fwd-flow type accept
+chain to-vm1 add rule pos 1 ethertype 2054 type accept
+chain to-vm1 add rule pos 2 flow return-flow type accept
+chain to-vm1 add rule pos 3 proto 6 dst-port 7000 type accept
+chain to-vm1 add rule pos 4 type drop
+port vm1 set infilter from-vm1 outfilter to-vm1
+tunnel-zone create name lab type vxlan
+END
+    for h in "${!HOST_IP[@]}"; do echo "tunnel-zone lab add member host $h address ${HOST_IP[$h]}"; done | cli >/dev/null
+    cli <<END >/dev/null || fail "bindings"
+host h1 add binding port vm1 interface vm1
+host h2 add binding port peer interface peer
+host h2 add binding port world interface world
+END
+    for h in vm1 peer world; do await 15 port_active "$h"; done
+    spawn world python3 "$ROOT/tests/functional/many-connections.py" serve 7000 >"$DIR/server.out"
+    spawn world python3 "$ROOT/tests/functional/stream.py" serve 7000 >"$DIR/echo.out"
+    await 10 grep -q listening "$DIR/server.out"
+    await 10 grep -q listening "$DIR/echo.out"
+}
+# stream N: vm1 sends the world's echo 1,000 packets a second over N connections.  stream_count WHAT:
+# "S sent, L lost", of those since the last count.
+stream() {
+    mkfifo "$DIR/stream.in"
+    on vm1 python3 "$ROOT/tests/functional/stream.py" send 192.0.2.2 7000 "$1" <"$DIR/stream.in" >"$DIR/stream.out" &
+    exec 7>"$DIR/stream.in"
+    await 20 grep -q answered "$DIR/stream.out"
+}
+stream_count() {
+    local n
+    n=$(wc -l <"$DIR/stream.out")
+    echo count >&7
+    await 30 stream_said "$n"
+    tail -n 1 "$DIR/stream.out"
+}
+stream_said() { [ "$(wc -l <"$DIR/stream.out")" -gt "$1" ]; }
+
+# A VM that can move: its eth0 is plugged into one of several hosts, the first to begin with.
+vm_roaming() { # VM ADDRESS/LEN GATEWAY HOST...
+    local v=$1 ip=$2 gateway=$3 h
+    shift 3
+    ns_new "$v"
+    on "$v" ip link add eth0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0
+    on "$v" ip link set eth0 address 02:00:00:00:0a:01 up
+    for h in "$@"; do
+        ip link add "to-$h" netns "$LAB-$v" type veth peer name "$v" netns "$LAB-$h"
+        on "$v" ip link set "to-$h" mtu $((${WIRE_MTU:-1500} - 50)) up
+        on "$h" sysctl -q -w "net.ipv6.conf.$v.disable_ipv6=1"
+        on "$h" ip link set "$v" mtu $((${WIRE_MTU:-1500} - 50)) up
+    done
+    on "$v" ip link set "to-$1" master eth0
+    on "$v" ip addr add "$ip" dev eth0
+    on "$v" ip route add default via "$gateway"
+}
+vm_plug() { # VM FROM TO
+    printf 'link set to-%s nomaster\nlink set to-%s master eth0\n' "$2" "$3" | on "$1" ip -batch -
+}
 port_active() { [ "$(cli port "$1" show plugged)" = yes ]; }
 
 # Ends every process that lives in one of our namespaces, and the namespaces with it.
