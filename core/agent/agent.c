@@ -205,6 +205,7 @@ static int open_workers(struct agent *a)
     a->host = (struct worker_host){.topo = a->topo,
                                    .dp = a->opts.dp,
                                    .exchange = a->exchange,
+                                   .trace = agent_trace,
                                    .local_host = a->local_host,
                                    .ports = &a->ports,
                                    .state = a->state,

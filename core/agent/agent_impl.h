@@ -71,6 +71,10 @@ void agent_tell_others(struct worker_host *h, unsigned queue, const struct tag_c
 /* Removes some of the records nobody uses any more; returns when to go on. */
 uint64_t agent_sweep_state(struct agent *a, uint64_t now);
 
+/* traces.c */
+void agent_trace(struct worker_host *h, const struct uuid *request, uint64_t n,
+                 const struct sim_result *r);
+
 /* sharing.c: the exchange of connections with other agents */
 int agent_open_exchange(struct agent *a);
 /* The port moved here from 'host': bindings_fetched() follows. */

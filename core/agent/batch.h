@@ -22,6 +22,7 @@
     X(upcalls_no_port) /* of a port that isn't bound (any more) */                                 \
     X(simulated)       /* runs of the simulator */                                                 \
     X(resimulated)     /* of them for flows whose tags were announced, or that grew old */         \
+    X(traced)          /* run once more for a trace request */                                     \
     X(duplicates)      /* upcalls answered like another of the same batch */                       \
     X(flows_installed)                                                                             \
     X(flows_replaced) /* outputs changed in place */                                               \

@@ -60,6 +60,9 @@ struct worker_host {
     void (*lease)(struct worker_host *h, const struct sim_need *need);
     /* A rule or a chain's logger asked for this record; null: nobody keeps them. */
     void (*log)(struct worker_host *h, unsigned queue, const struct sim_log *log, uint64_t now);
+    /* The n-th packet that met this trace request, and its trail; null: nobody looks. */
+    void (*trace)(struct worker_host *h, const struct uuid *request, uint64_t n,
+                  const struct sim_result *r);
     /* A packet that entered here taught this: enter it in its table, and announce it if it's new.
      */
     void (*learn)(struct worker_host *h, unsigned queue, const struct sim_learn *learn,

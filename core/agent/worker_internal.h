@@ -7,6 +7,7 @@
 #include "topology/dst_tags.h"
 
 #define WORKER_UPCALLS 64
+#define WORKER_TRACES  64  /* trace requests counted at once */
 #define WORKER_NEWS    256 /* tags of new records, told together */
 
 /* The outcome of a simulated packet, for others like it in the same batch. */
@@ -18,6 +19,11 @@ struct outcome {
     bool drop;
     struct drop_cause cause;
     uint64_t hash; /* of the fields that a datapath can match */
+};
+
+struct traced {
+    struct uuid request;
+    uint64_t n;
 };
 
 struct worker {
@@ -42,6 +48,8 @@ struct worker {
     uint64_t advertise_ns, advertised_ns, advertise_start_ns; /* worker_advertise.c */
     unsigned n_news;
     bool told_peers; /* not yet sent */
+    struct traced traced[WORKER_TRACES];
+    unsigned next_traced;
     struct tag_change news[WORKER_NEWS];
     unsigned n_outcomes;
     struct outcome outcomes[WORKER_UPCALLS];
@@ -103,6 +111,8 @@ bool worker_keep_records(struct worker *w, uint32_t id, topo_ref in, const struc
 topo_ref worker_share(struct worker *w, topo_ref in, const struct sim_result *r);
 /* Records that a decision about a new connection is to leave.  'made' is records_made before it. */
 void worker_log(struct worker *w, const struct sim_result *r, uint64_t made);
+/* Shows the packet to those whose trace requests it met; false when nobody wants more of them. */
+bool worker_trace(struct worker *w, const struct sim_input *in, const struct sim_result *r);
 /* This tag became untrue: flows and waiting packets of this worker. */
 void worker_untrue(struct worker *w, tag_t tag);
 /* Tells the other workers of new records, then hands the batch to the datapath. */

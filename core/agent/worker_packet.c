@@ -275,6 +275,8 @@ void worker_packet(struct worker *w, const struct dp_upcall *up, const struct pa
         return;
     }
     worker_log(w, &r, made);
+    if (r.n_traces && worker_trace(w, &in, &r))
+        r.no_flow = true;
     worker_judge(w, &key, &r, &j);
     if (j.install) {
         worker_install(w, &key, &r.mask, &j, up->reason == DP_MISS && !p);

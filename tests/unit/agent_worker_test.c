@@ -675,9 +675,55 @@ static void test_restart_waits_for_the_topology(void **state)
     rig_free(n.r);
 }
 
+static unsigned n_shown;
+
+static void show(struct worker_host *h, const struct uuid *request, uint64_t n,
+                 const struct sim_result *r)
+{
+    (void)h;
+    assert_string_equal((const char *)request->b, "me");
+    assert_int_equal(n, ++n_shown);
+    assert_true(r->n_steps > 0);
+    assert_int_equal(r->reason, SIM_DELIVERED);
+}
+
+/* Two packets of the same kind are shown, the third and its followers make do with a flow. */
+static void trace_requests_end(void **arg)
+{
+    struct world w;
+
+    (void)arg;
+    world_init(&w);
+    struct dev *b = bridge(&w, "br");
+    struct prt *a = vm(b, "a"), *z = vm(b, "z");
+    struct chn *c = chain(&w, "traced");
+    rule(c, "continue");
+    c->rules[0].type = RULE_TRACE;
+    c->rules[0].request = uuid_of("me");
+    c->rules[0].limit = 2;
+    a->trace = c->ref;
+    publish(&w);
+    struct rig *r = rig_new(&w);
+    r->host.trace = show;
+    rig_plug(r, a);
+    rig_plug(r, z);
+    struct flow_key k = key_of(17, "10.0.0.1", "10.0.0.2", 1, 2);
+    n_shown = 0;
+    for (unsigned i = 0; i < 6; i++) {
+        rig_send(r, "a", &k);
+        rig_take(r, "z");
+    }
+    assert_int_equal(n_shown, 2);
+    assert_int_equal(worker_counters(r->worker)->traced, 2);
+    assert_int_equal(worker_counters(r->worker)->upcalls, 3);
+    rig_free(r);
+    world_free(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(trace_requests_end),
         world_test(test_first_packet_installs_second_is_fast),
         world_test(test_learning_turns_flood_into_unicast),
         world_test(test_moved_mac_comes_up_again),
