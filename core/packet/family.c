@@ -109,6 +109,25 @@ static uint8_t other_proto(uint8_t proto)
                                        : proto;
 }
 
+/* What is a payload in one version may be an extension header, or nothing, in the other. */
+static bool means_the_same(const struct flow_key *k)
+{
+    switch (k->ip_proto) {
+    case WIRE_PROTO_ICMP:
+        return k->eth_type == ETH_TYPE_IP;
+    case WIRE_PROTO_ICMP6:
+        return k->eth_type == ETH_TYPE_IP6;
+    case WIRE_PROTO_HOPOPTS:
+    case WIRE_PROTO_ROUTING:
+    case WIRE_PROTO_FRAGMENT:
+    case WIRE_PROTO_AH:
+    case WIRE_PROTO_DSTOPTS:
+        return false;
+    default:
+        return true;
+    }
+}
+
 /* 'id' tells its fragments from those of others, should somebody make some. */
 static uint8_t *put_header(uint8_t *p, const struct flow_key *k, const struct packet_ends *ends,
                            size_t n, uint64_t id)
@@ -176,7 +195,7 @@ static size_t put_quoted(uint8_t *p, size_t room, const uint8_t *packet, size_t 
 {
     struct packet_quote q;
 
-    if (!packet_quote(packet, size, &q) || q.key.ip_frag || !q.ports)
+    if (!packet_quote(packet, size, &q) || q.key.ip_frag || !q.ports || !means_the_same(&q.key))
         return 0;
     if (!packet_is_echo(&q.key) && !csum_place(q.key.ip_proto, true).pseudo &&
         q.key.ip_proto != WIRE_PROTO_SCTP)
@@ -203,9 +222,9 @@ size_t packet_change_version(uint8_t *buf, size_t room, const uint8_t *p, size_t
     packet_parse(p, size, &k, &l);
     bool to6 = k.eth_type == ETH_TYPE_IP, error = packet_is_icmp_error(&k);
     size_t n = l.l4_end - l.l4, head = WIRE_ETH_SIZE + header_size(&k);
-    if (k.malformed || !l.l4 || k.n_vlans || k.ip_frag || k.eth_type == ETH_TYPE_ARP ||
-        (error && !quoted) || !packet_checksums_right(p, size) || n > 65000 ||
-        head + n + MTU_DIFFERENCE > room)
+    if (k.malformed || !l.l4 || k.n_vlans || k.ip_frag || !means_the_same(&k) ||
+        k.eth_type == ETH_TYPE_ARP || (error && !quoted) || !packet_checksums_right(p, size) ||
+        n > 65000 || head + n + MTU_DIFFERENCE > room)
         return 0;
     uint8_t *l4 = buf + head;
     if (error) {

@@ -174,6 +174,10 @@ static void test_not_changed(void **state)
     assert_int_equal(packet_change_version(buf, 40, f.b, f.size, &to4, NULL), 0);
     assert_int_equal(packet_change_version(buf, sizeof buf, g.b, g.size, &to4, NULL), 0);
     assert_int_equal(packet_change_version(buf, sizeof buf, h.b, h.size, &to4, NULL), 0);
+    struct flow_key hop = key_of(0, "10.0.1.1", "100.64.0.1", 0, 0);
+    struct packet_ends to6 = ends6();
+    struct frame e = frame_of(&hop); /* a payload there, a header here */
+    assert_int_equal(packet_change_version(buf, sizeof buf, e.b, e.size, &to6, NULL), 0);
     f.b[f.size - 1] ^= 1;
     assert_int_equal(packet_change_version(buf, sizeof buf, f.b, f.size, &to4, NULL), 0);
 }
