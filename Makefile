@@ -132,7 +132,7 @@ bench: deps
 	$(Q)tests/bench/run
 demo: deps
 	$(Q)$(MAKE) --no-print-directory all
-	$(Q)tests/functional/demo
+	$(Q)tests/functional/demo $(if $(DATAPATH),on $(DATAPATH))
 deps:
 	$(Q)tests/deps
 

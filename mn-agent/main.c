@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "client.h"
 #include "daemon.h"
+#include "dp.h"
 
 enum {
     OPT_DATAPATH = 256,
@@ -71,7 +72,8 @@ static void usage(FILE *f)
           "      --host-id UUID     this host; default: the id in /var/lib/mn/host-id, made once\n"
           "      --host-name NAME   default: the machine's\n"
           "What it drives:\n"
-          "      --datapath TYPE    auto, ebpf or memory [auto]\n"
+          "      --datapath TYPE    ebpf, ovs or memory, or several: the first that runs here;\n"
+          "                         auto is ebpf,ovs [auto]\n"
           "      --name INSTANCE    of several agents on one machine [mn]\n"
           "  -n, --workers N        threads that simulate packets [1]\n"
           "      --vxlan-port PORT  of tunnels, the same on all hosts [4789]\n"
@@ -96,6 +98,10 @@ static void usage(FILE *f)
           f);
     for (const struct client_command *c = client_commands; c->name; c++)
         fprintf(f, "  %-12s %s\n", c->name, c->help);
+    fputs(
+        "  dp           list, show, ports, flows: the datapath itself, decoded; flows take\n"
+        "               FIELD=VALUE words; with a name: any Open vSwitch datapath of the kernel\n",
+        f);
 }
 
 static int number(const char *option, unsigned max, unsigned *out, struct error *e)
@@ -202,13 +208,15 @@ static int ask(struct args *a, int argc, char **argv)
     char path[CONTROL_PATH_MAX];
     struct error e = {0};
 
-    if (argc > 2) {
+    if (argc > 2 && strcmp(argv[0], "dp")) {
         error_set(&e, -EINVAL, NULL, NULL, "unexpected word '%s'", argv[2]);
         return print_failure(&a->out, &e);
     }
     control_default_path(a->daemon.name, path);
     if (!o.path)
         o.path = path;
+    if (!strcmp(argv[0], "dp"))
+        return dp_run(argc - 1, argv + 1, &o, &a->out);
     return client_run(argv[0], &o, &a->out);
 }
 

@@ -6,28 +6,68 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "datapath/fillings.h"
 
 static const struct dp_ops *const fillings[] = {&dp_ebpf_ops, &dp_ovs_ops, &dp_memory_ops};
 
-static const struct dp_ops *find(const char *type)
+static const struct dp_ops *find(const char *type, size_t len)
 {
-    if (!strcmp(type, "auto"))
-        type = "ebpf";
     for (size_t i = 0; i < ARRAY_SIZE(fillings); i++)
-        if (!strcmp(type, fillings[i]->type))
+        if (strlen(fillings[i]->type) == len && !strncmp(type, fillings[i]->type, len))
             return fillings[i];
     return NULL;
+}
+
+static int check_types(const char *types, struct error *e)
+{
+    for (const char *t = types; *t; t += strspn(t, ",")) {
+        size_t len = strcspn(t, ",");
+
+        if (!find(t, len))
+            return error_set(e, -EINVAL, NULL, "datapath", "no datapath of type '%.*s'", (int)len,
+                             t);
+        t += len;
+    }
+    return *types ? 0 : error_set(e, -EINVAL, NULL, "datapath", "no datapath of type ''");
+}
+
+/* The first that can be opened; says which it is and why not one before it. */
+static int open_first(const char *asked, const char *types, const struct dp_options *o,
+                      struct dp **out, struct error *e)
+{
+    struct error first = {0}, why = {0};
+    char text[640];
+
+    for (const char *t = types; *t; t += strspn(t, ",")) {
+        size_t len = strcspn(t, ",");
+        const struct dp_ops *ops = find(t, len);
+        int rc = ops->open(o, out, &why);
+
+        if (!rc) {
+            log_info("datapath", "%s, the first of %s (%s) that runs here", ops->type, asked,
+                     types);
+            return 0;
+        }
+        log_info("datapath", "not %s: %s", ops->type, error_format(&why, text, sizeof text));
+        first = first.code ? first : why;
+        first.code = first.code ? first.code : rc;
+        t += len;
+    }
+    if (e)
+        *e = first;
+    return first.code;
 }
 
 int dp_open(const char *type, const struct dp_options *opts, struct dp **out, struct error *e)
 {
     struct dp_options o = opts ? *opts : (struct dp_options){0};
-    const struct dp_ops *ops = find(type);
+    const char *types = !strcmp(type, "auto") ? "ebpf,ovs" : type;
+    int rc = check_types(types, e);
 
-    if (!ops)
-        return error_set(e, -EINVAL, NULL, "datapath", "no datapath of type '%s'", type);
+    if (rc)
+        return rc;
     o.name = o.name && *o.name ? o.name : "mn";
     o.n_queues = o.n_queues ? o.n_queues : 1;
     o.max_flows = o.max_flows ? o.max_flows : 200000;
@@ -35,7 +75,9 @@ int dp_open(const char *type, const struct dp_options *opts, struct dp **out, st
     o.vxlan_port = o.vxlan_port ? o.vxlan_port : 4789;
     if (o.n_queues > DP_MAX_QUEUES)
         return error_set(e, -EINVAL, NULL, "queues", "at most %u queues", DP_MAX_QUEUES);
-    return ops->open(&o, out, e);
+    if (!strchr(types, ','))
+        return find(types, strlen(types))->open(&o, out, e);
+    return open_first(type, types, &o, out, e);
 }
 
 void dp_close(struct dp *dp, bool keep)

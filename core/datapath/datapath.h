@@ -34,7 +34,8 @@ struct dp_options {
     uint16_t vxlan_port;       /* UDP; 0: 4789 */
 };
 
-/* 'type': "ebpf", "ovs", "memory" or "auto".  -ENOTSUP with the reason where it can't run. */
+/* 'type': "ebpf", "ovs" or "memory"; several with commas between: the first that can be opened, the
+ * log says which and why; "auto" is "ebpf,ovs".  -ENOTSUP with the reason where it can't run. */
 int dp_open(const char *type, const struct dp_options *opts, struct dp **out, struct error *e);
 /* keep: flows, ports and programs stay in the kernel, else no trace of the datapath remains. */
 void dp_close(struct dp *dp, bool keep);
