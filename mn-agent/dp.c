@@ -75,7 +75,7 @@ static int list_dp(const struct ovs_view_dp *d, void *aux)
 {
     struct print *p = ((struct query *)aux)->p;
 
-    print_row(p, d->name, NULL);
+    print_row(p, "datapath", NULL);
     text_field(p, "name", d->name);
     text_field(p, "type", "ovs");
     number_field(p, "flows", "flows", d->n_flows);
@@ -98,7 +98,7 @@ static void list_own(struct query *q)
     const char *type = json_string_value(json_object_get(reply, "datapath"));
 
     if (type && strcmp(type, "ovs")) {
-        print_row(q->p, "mn", NULL);
+        print_row(q->p, "datapath", NULL);
         text_field(q->p, "name", "mn");
         text_field(q->p, "type", type);
         print_row_end(q->p);

@@ -17,8 +17,21 @@ static bool is_prefix_word(unsigned w)
            (w >= WORD(ip_dst) && w < WORD(ip_dst) + 3);
 }
 
+/* Who looks behind a header looks at which header that is: what kernels' flow tables need. */
+static void complete(struct flow_key *mask)
+{
+    bool l4 = mask->tp_src || mask->tp_dst || mask->tcp_flags;
+
+    if (l4)
+        mask->ip_proto = UINT8_MAX;
+    if (l4 || mask->ip_proto || mask->ip_tos || mask->ip_frag || !ip_is_none(&mask->ip_src) ||
+        !ip_is_none(&mask->ip_dst))
+        mask->eth_type = UINT16_MAX;
+}
+
 void flow_name_clean(struct flow_key *key, struct flow_key *mask)
 {
+    complete(mask);
     mask->in_port = UINT32_MAX;
     mask->ip_ttl = 0;
     mask->icmp_id = 0;

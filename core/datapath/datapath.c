@@ -46,8 +46,8 @@ static int open_first(const char *asked, const char *types, const struct dp_opti
         int rc = ops->open(o, out, &why);
 
         if (!rc) {
-            log_info("datapath", "%s, the first of %s (%s) that runs here", ops->type, asked,
-                     types);
+            log_info("datapath", "%s, the first of %s that runs here asked=%s", ops->type, types,
+                     asked);
             return 0;
         }
         log_info("datapath", "not %s: %s", ops->type, error_format(&why, text, sizeof text));

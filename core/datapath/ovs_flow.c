@@ -191,8 +191,8 @@ static void flush(struct ovs_dp *d, unsigned queue, struct batch *batch,
 static bool exists(struct ovs_dp *d, unsigned queue, const struct dp_flow *f)
 {
     struct ovs_queue *q = &d->queues[queue];
-    unsigned variants = ovs_key_variants(&f->key, &f->mask);
-    struct ufid id = ufid_of(f, variants & 1u << OVS_UNTAGGED ? OVS_UNTAGGED : OVS_TAGGED);
+    struct ufid id = ufid_of(f, (enum ovs_variant)__builtin_ctz(
+                                    ovs_key_variants(&f->key, &f->mask) | 1u << OVS_N_VARIANTS));
 
     ovs_buf_reset(&q->buf, &q->sock);
     ovs_begin(&q->buf, d->families[OVS_FLOW], OVS_FLOW_CMD_GET, 0, d->ifindex);
@@ -253,8 +253,9 @@ int ovs_flow_put(struct dp *dp, unsigned queue, const struct dp_flow *flows, siz
 
 /* Dumps. */
 
-struct pending { /* a flow of several variants, one of which has been seen */
+struct pending { /* a flow of several variants, some of which have been seen */
     uint64_t id;
+    unsigned left;
     struct dp_flow_stats stats;
     UT_hash_handle hh;
     uint8_t note[] __attribute__((aligned(8))); /* struct ovs_note */
@@ -280,11 +281,9 @@ static int tell(struct dump *dump, const struct ovs_note *note, const struct dp_
     return dump->fn(&f, stats, dump->aux);
 }
 
-static bool is_split(const struct ovs_note *note)
+static unsigned n_variants(const struct ovs_note *note)
 {
-    unsigned variants = ovs_key_variants(&note->key, &note->mask);
-
-    return variants & (variants - 1);
+    return (unsigned)__builtin_popcount(ovs_key_variants(&note->key, &note->mask));
 }
 
 static int tell_split(struct dump *dump, uint64_t id, size_t size,
@@ -296,6 +295,7 @@ static int tell_split(struct dump *dump, uint64_t id, size_t size,
     if (!p) {
         p = mem_alloc(sizeof *p + size);
         p->id = id;
+        p->left = n_variants(dump->note) - 1;
         p->stats = *stats;
         memcpy(p->note, dump->note, size);
         HASH_ADD(hh, dump->pending, id, sizeof id, p);
@@ -304,6 +304,8 @@ static int tell_split(struct dump *dump, uint64_t id, size_t size,
     p->stats.packets += stats->packets;
     p->stats.bytes += stats->bytes;
     p->stats.used_ns = MAX(p->stats.used_ns, stats->used_ns);
+    if (--p->left)
+        return 0;
     int rc = tell(dump, dump->note, &p->stats);
 
     HASH_DEL(dump->pending, p);
@@ -330,7 +332,7 @@ static int on_flow(unsigned index, const struct nlmsghdr *h, void *aux)
         return 0;
     memcpy(&id, nla_data(a[OVS_FLOW_ATTR_UFID]), sizeof id);
     read_stats(a, &stats);
-    if (!is_split(dump->note))
+    if (n_variants(dump->note) < 2)
         return tell(dump, dump->note, &stats);
     return tell_split(dump, id & ~15ull, size, &stats);
 }

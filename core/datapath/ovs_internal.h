@@ -163,7 +163,7 @@ struct nlattr;
 int ovs_attrs(const struct nlmsghdr *h, struct nlattr **attrs, int max);
 
 /* ovs_key.c.  A flow is one or several of the kernel's, which always looks at tags: variants. */
-enum ovs_variant { OVS_UNTAGGED, OVS_TAGGED, OVS_N_VARIANTS };
+enum ovs_variant { OVS_UNTAGGED, OVS_TAGGED, OVS_TAGGED_TWICE, OVS_N_VARIANTS };
 unsigned ovs_key_variants(const struct flow_key *key, const struct flow_key *mask); /* bits */
 int ovs_key_put(struct ovs_buf *b, const struct flow_key *key, const struct flow_key *mask,
                 enum ovs_variant variant, int ttl);

@@ -1,8 +1,8 @@
 /* Flow keys and masks in the kernel's attributes.
  *
  * The kernel always matches whether a frame has a tag, and one tag or two; a flow that doesn't look
- * at tags becomes two there, for frames without and with one.  Others (802.1ad outside, two tags
- * unseen) go up and are treated by the agent.  An attribute of the mask that is all zero is as good
+ * at tags becomes three there, for frames with none, one and two of 802.1Q.  Others (802.1ad) go up
+ * and are treated by the agent.  An attribute of the mask that is all zero is as good
  * as absent; what the kernel can't match it refuses with EINVAL, here -ENOTSUP.  A nest of which
  * all is zero counts as zero: so the mask of the port, which never is, goes into the innermost.
  *
@@ -30,12 +30,16 @@ static bool is_tag(uint16_t eth_type)
 unsigned ovs_key_variants(const struct flow_key *key, const struct flow_key *mask)
 {
     uint16_t looks = mask->vlan_tci, want = key->vlan_tci & mask->vlan_tci;
+    bool exact = mask->eth_type == 0xffff, second = exact && is_tag(key->eth_type);
+    bool tagged = !(looks & FLOW_VLAN_PRESENT) || want & FLOW_VLAN_PRESENT;
     unsigned variants = 0;
 
-    if (!want && !(mask->eth_type == 0xffff && is_tag(key->eth_type)))
+    if (!want && !second)
         variants |= 1u << OVS_UNTAGGED; /* a frame without a tag has 0 there */
-    if (!(looks & FLOW_VLAN_PRESENT) || want & FLOW_VLAN_PRESENT)
+    if (tagged && !second)
         variants |= 1u << OVS_TAGGED;
+    if (tagged && (second || !exact))
+        variants |= 1u << OVS_TAGGED_TWICE;
     return variants;
 }
 
@@ -149,10 +153,10 @@ static void put_side(struct ovs_buf *b, bool is_mask, const struct flow_key *key
     memcpy(eth.eth_src, k->eth_src.b, 6);
     memcpy(eth.eth_dst, k->eth_dst.b, 6);
     ovs_put(b, OVS_KEY_ATTR_ETHERNET, &eth, sizeof eth);
-    if (variant == OVS_TAGGED)
+    if (variant != OVS_UNTAGGED)
         tag[0] = begin_tag(b, is_mask, ETH_TYPE_VLAN, k->vlan_tci);
-    if (is_tag(key->eth_type)) { /* another tag, of which only the presence counts */
-        tag[1] = begin_tag(b, is_mask, key->eth_type, 0);
+    if (variant == OVS_TAGGED_TWICE) { /* of the second, only the presence counts */
+        tag[1] = begin_tag(b, is_mask, key->eth_type ? key->eth_type : ETH_TYPE_VLAN, 0);
         ovs_put_u32(b, OVS_KEY_ATTR_IN_PORT, k->in_port);
         ovs_nest_end(b, tag[1]);
     } else {

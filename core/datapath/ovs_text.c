@@ -157,6 +157,25 @@ void ovs_view_key(const struct nlattr *nest, struct flow_key *key)
     read_key(nest, key, 0);
 }
 
+/* A mask of an IPv4 address stands for one of the mapped address, whose prefix is always there. */
+static void map_mask(struct ip *mask)
+{
+    if (!ip_is4(mask))
+        return;
+    if (!mask->w[3])
+        *mask = ip_none;
+    else
+        mask->w[0] = mask->w[1] = mask->w[2] = ~0u;
+}
+
+void ovs_view_mask(const struct nlattr *nest, struct flow_key *mask)
+{
+    ovs_view_key(nest, mask);
+    map_mask(&mask->ip_src);
+    map_mask(&mask->ip_dst);
+    map_mask(&mask->tun_src);
+}
+
 /* Actions. */
 
 static void actions(const struct nlattr *nest, struct strbuf *sb, unsigned depth);
@@ -164,7 +183,8 @@ static void actions(const struct nlattr *nest, struct strbuf *sb, unsigned depth
 #define SET_MAX 64 /* bytes of the largest header that can be set */
 
 /* A header's value or mask, taken out of a set action, as a nest that holds it alone. */
-static void read_half(const struct nlattr *a, const uint8_t *from, int size, struct flow_key *k)
+static void read_half(const struct nlattr *a, const uint8_t *from, int size, bool is_mask,
+                      struct flow_key *k)
 {
     struct {
         struct nlattr nest, head;
@@ -177,7 +197,10 @@ static void read_half(const struct nlattr *a, const uint8_t *from, int size, str
         memcpy(n.data, from, (size_t)size);
     else
         memset(n.data, 0xff, (size_t)size);
-    ovs_view_key(&n.nest, k);
+    if (is_mask)
+        ovs_view_mask(&n.nest, k);
+    else
+        ovs_view_key(&n.nest, k);
 }
 
 static void set_text(const struct nlattr *nest, bool masked, struct strbuf *sb)
@@ -194,8 +217,8 @@ static void set_text(const struct nlattr *nest, bool masked, struct strbuf *sb)
         read_tunnel(a, &value);
         sb_printf(sb, "tunnel=%u", value.tun_id);
     } else if (size <= SET_MAX) {
-        read_half(a, nla_data(a), size, &value);
-        read_half(a, masked ? (uint8_t *)nla_data(a) + size : NULL, size, &mask);
+        read_half(a, nla_data(a), size, false, &value);
+        read_half(a, masked ? (uint8_t *)nla_data(a) + size : NULL, size, true, &mask);
         sb_printf(sb, "set(%s)", flow_key_format(&value, &mask, text, sizeof text));
     }
 }

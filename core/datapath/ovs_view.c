@@ -167,7 +167,7 @@ static int on_flow(unsigned index, const struct nlmsghdr *h, void *aux)
         return 0;
     ovs_view_key(a[OVS_FLOW_ATTR_KEY], &f.key);
     if (a[OVS_FLOW_ATTR_MASK])
-        ovs_view_key(a[OVS_FLOW_ATTR_MASK], &f.mask);
+        ovs_view_mask(a[OVS_FLOW_ATTR_MASK], &f.mask);
     else
         memset(&f.mask, 0xff, sizeof f.mask); /* exact */
     ovs_view_actions(a[OVS_FLOW_ATTR_ACTIONS], &sb);

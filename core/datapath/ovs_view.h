@@ -39,6 +39,7 @@ int ovs_view_flows(const char *name, ovs_view_flow_fn *fn, void *aux, struct err
 struct nlattr;
 struct strbuf;
 void ovs_view_key(const struct nlattr *nest, struct flow_key *key);
+void ovs_view_mask(const struct nlattr *nest, struct flow_key *mask);
 void ovs_view_actions(const struct nlattr *nest, struct strbuf *sb);
 
 #endif

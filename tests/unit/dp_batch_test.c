@@ -204,7 +204,8 @@ static void test_packets_lost(void **state)
     struct many *m = many_new(r);
     struct error e = {0};
     struct flow_out gone = rig_out(r, 3);
-    uint64_t before = rig_counter(r, "no_port");
+    bool counted = rig_counts(r, "no_port") && rig_kernel(r);
+    uint64_t before = counted ? rig_counter(r, "no_port") : 0;
 
     assert_int_equal(dp_port_del(r->dp, r->port[3], &e), 0);
     m->exec[1].outs = &gone;
@@ -214,7 +215,7 @@ static void test_packets_lost(void **state)
         if (i != 1 && i != 5)
             expect_rewritten(r, m, i);
     rig_expect_nothing(r, 2);
-    if (rig_kernel(r))
+    if (counted)
         assert_int_equal(rig_counter(r, "no_port"), before + 1);
     free(m);
     rig_close(r);

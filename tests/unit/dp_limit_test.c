@@ -13,6 +13,15 @@ static uint64_t virtual_now(void *aux)
     return virtual_ns;
 }
 
+/* The kernel's own table has no limit for what goes up. */
+static bool cannot(void **state)
+{
+    if (strcmp(*state, "ovs"))
+        return false;
+    skip();
+    return true;
+}
+
 static struct rig *limited(const char *type, uint32_t kbps, uint32_t burst_kb)
 {
     struct rig *r = rig_open(type, 2);
@@ -72,6 +81,8 @@ static unsigned burst(struct rig *r, unsigned n)
 /* A rate of nearly nothing, so that the time the test takes doesn't matter. */
 static void test_burst_passes(void **state)
 {
+    if (cannot(state))
+        return;
     struct rig *r = limited(*state, 1, 80); /* 10,000 bytes, then one a minute or so */
 
     assert_in_range(burst(r, 100), 10, 12);
@@ -81,6 +92,8 @@ static void test_burst_passes(void **state)
 
 static void test_edited_and_cleared(void **state)
 {
+    if (cannot(state))
+        return;
     struct rig *r = limited(*state, 1, 80);
 
     assert_in_range(burst(r, 50), 10, 12);
@@ -95,6 +108,8 @@ static void test_edited_and_cleared(void **state)
 /* Upcalls are what it sends, too. */
 static void test_upcalls_are_limited(void **state)
 {
+    if (cannot(state))
+        return;
     struct rig *r = rig_open(*state, 1);
     struct flow_key k = key_of(WIRE_PROTO_UDP, "10.0.0.1", "10.0.0.2", 1, 2);
 
@@ -117,6 +132,8 @@ static void test_upcalls_are_limited(void **state)
 /* On a clock of our own, the long run counts to the packet. */
 static void test_rate_in_the_long_run(void **state)
 {
+    if (cannot(state))
+        return;
     struct rig *r = limited(*state, 800, 8); /* 100 frames a second, one at once */
     unsigned arrived = 0;
 

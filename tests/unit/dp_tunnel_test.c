@@ -5,6 +5,7 @@
 struct pair {
     struct rig *a, *b;
     struct ip local_a, local_b;
+    enum flow_tunnel type;
     struct memory_board *board;
 };
 
@@ -24,19 +25,20 @@ static void cable(struct pair *p)
     }
 }
 
-static void pair_local(struct rig *r, const struct ip *local)
+static void pair_local(struct rig *r, const struct ip *local, enum flow_tunnel type)
 {
     struct error e = {0};
 
     rig_enter(r);
-    if (dp_tunnel_local(r->dp, local, FLOW_TUNNEL_VXLAN, &e))
+    if (dp_tunnel_local(r->dp, local, type, &e))
         fail_msg("%s (%s)", e.message, e.hint);
 }
 
-static struct pair *pair_open(void **state, bool ip6, unsigned n_ports)
+static struct pair *pair_open_with(void **state, bool ip6, unsigned n_ports, enum flow_tunnel type)
 {
     struct pair *p = &pair;
 
+    p->type = type;
     p->a = rig_open_with(*state, "a", n_ports, NULL);
     p->b = rig_open_with(*state, "b", n_ports, NULL);
     p->local_a = IP(ip6 ? "fd00:5::1" : "192.0.2.1");
@@ -48,9 +50,14 @@ static struct pair *pair_open(void **state, bool ip6, unsigned n_ports)
         memory_dp_join(p->a->dp, p->board);
         memory_dp_join(p->b->dp, p->board);
     }
-    pair_local(p->a, &p->local_a);
-    pair_local(p->b, &p->local_b);
+    pair_local(p->a, &p->local_a, type);
+    pair_local(p->b, &p->local_b, type);
     return p;
+}
+
+static struct pair *pair_open(void **state, bool ip6, unsigned n_ports)
+{
+    return pair_open_with(state, ip6, n_ports, FLOW_TUNNEL_VXLAN);
 }
 
 static void pair_close(struct pair *p)
@@ -64,6 +71,7 @@ static void pair_close(struct pair *p)
 static struct flow_out to_b(const struct pair *p, uint32_t tun_id)
 {
     return (struct flow_out){.kind = FLOW_OUT_TUNNEL,
+                             .tun_type = (uint8_t)p->type,
                              .tun_id = tun_id,
                              .tun_local = p->local_a,
                              .tun_remote = p->local_b};
@@ -177,6 +185,68 @@ static void test_kinds_over_ip6(void **state)
     send_kinds(p, 1);
     await_template(p);
     send_kinds(p, 1);
+    pair_close(p);
+}
+
+/* GRE: on the memory datapath and on openvswitch.ko; eBPF says that it has none. */
+static void test_gre(void **state)
+{
+    struct ip local = IP("192.0.2.1");
+    struct error e = {0};
+
+    if (!strcmp(*state, "ebpf")) {
+        struct rig *r = rig_open(*state, 1);
+
+        assert_int_equal(dp_tunnel_local(r->dp, &local, FLOW_TUNNEL_GRE, &e), -ENOTSUP);
+        assert_non_null(strstr(e.message, "VXLAN"));
+        rig_close(r);
+        return;
+    }
+    struct pair *p = pair_open_with(state, false, 2, FLOW_TUNNEL_GRE);
+    struct flow_key k = key_of(WIRE_PROTO_UDP, "10.0.0.1", "10.0.0.2", 1, 2);
+    struct frame f = frame_of(&k);
+    struct flow_out out = to_b(p, 0xabcdef);
+    struct dp_exec x = {.packet = f.b, .size = (uint32_t)f.size, .outs = &out, .n_outs = 1};
+
+    bind_key(p->b, 0xabcdef, 1);
+    open_flow(p, 0xabcdef);
+    send_kinds(p, 0xabcdef);
+    assert_int_equal(dp_execute(p->a->dp, 0, &x, 1), 0);
+    rig_expect(p->b, 1, &f);
+    bind_key(p->b, 0xabcdef, 2);
+    rig_send(p->a, 1, &f);
+    rig_expect(p->b, 2, &f);
+    out.tun_id = 1;
+    assert_int_equal(dp_execute(p->a->dp, 0, &x, 1), 0);
+    rig_expect_nothing(p->b, 2);
+    assert_int_equal(rig_counter(p->b, "unknown_tunnel_key"), 1);
+    pair_close(p);
+}
+
+/* Tunnels of both kinds on one host. */
+static void test_both_kinds_of_tunnel(void **state)
+{
+    if (!strcmp(*state, "ebpf"))
+        skip();
+    struct pair *p = pair_open(state, false, 2);
+    struct flow_key k = key_of(WIRE_PROTO_UDP, "10.0.0.1", "10.0.0.2", 1, 2);
+    struct frame f = frame_of(&k);
+    struct flow_out outs[2] = {to_b(p, 1), to_b(p, 2)};
+    struct flow_key key = {.in_port = p->a->port[1]}, mask = mask_port();
+
+    bind_key(p->b, 1, 1);
+    bind_key(p->b, 2, 2);
+    if (rig_kernel(p->a)) { /* on the board, an address is claimed once */
+        pair_local(p->a, &p->local_a, FLOW_TUNNEL_GRE);
+        pair_local(p->b, &p->local_b, FLOW_TUNNEL_GRE);
+    }
+    outs[1].tun_type = FLOW_TUNNEL_GRE;
+    rig_flow(p->a, &key, &mask, outs, 2);
+    for (unsigned i = 0; i < 3; i++) {
+        rig_send(p->a, 1, &f);
+        rig_expect(p->b, 1, &f);
+        rig_expect(p->b, 2, &f);
+    }
     pair_close(p);
 }
 
@@ -464,6 +534,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kinds),
         cmocka_unit_test(test_kinds_over_ip6),
+        cmocka_unit_test(test_gre),
+        cmocka_unit_test(test_both_kinds_of_tunnel),
         cmocka_unit_test(test_unknown_key),
         cmocka_unit_test(test_flood_over_tunnels),
         cmocka_unit_test(test_rewrite_into_tunnel),

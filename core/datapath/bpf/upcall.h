@@ -69,8 +69,13 @@ static __always_inline int fill(struct __sk_buff *skb, struct fp_upcall *u, __u3
     u->gso_size = skb->gso_size;
     u->reason = reason;
     u->life = port->life;
-    asm volatile("" : "+r"(size)); /* or the compiler drops the bound the verifier wants */
-    if (size == 0 || size > room)
+    /* Or the compiler drops one bound, or makes of both a comparison with another number, of which
+     * verifiers before Linux 6.8 learn nothing about this one. */
+    asm volatile("" : "+r"(size));
+    if (size > room)
+        return -1;
+    asm volatile("" : "+r"(size));
+    if (size < 14) /* never: a frame has its header */
         return -1;
     return bpf_skb_load_bytes(skb, 0, u->packet, size);
 }
@@ -98,8 +103,11 @@ static __noinline int upcall_put(struct __sk_buff *skb, struct fp_port *port, __
 
     if (!sh || !ring || !rate_may(sh, port, now) || !credit_take(sh, port, ring))
         return -1;
-    volatile __u32 *awake = &sh->awake[queue];
     int rc;
+
+    /* What lay in memory that a helper read has lost its bounds before Linux 6.6. */
+    asm volatile("" : "+r"(queue));
+    volatile __u32 *awake = &sh->awake[queue & (FP_MAX_QUEUES - 1)];
 
     if (size <= FP_UPCALL_SMALL)
         rc = UPCALL_OF(FP_UPCALL_SMALL);
