@@ -34,8 +34,8 @@ int ovs_families(int families[OVS_N_FAMILIES], struct error *e)
     nl_socket_free(sk);
     if (!rc)
         return 0;
-    error_set(e, rc, NULL, "datapath", "the kernel module openvswitch is not loaded");
-    error_hint(e, "modprobe openvswitch vport-vxlan vport-gre");
+    error_set(e, rc, NULL, "datapath", "the kernel has no Open vSwitch");
+    error_hint(e, "modprobe openvswitch says why it doesn't load");
     return rc;
 }
 

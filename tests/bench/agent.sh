@@ -64,6 +64,18 @@ fresh_agent() { # SETUP
     agent_start mn
     await 15 on "$1-a" ping -c 1 -W 1 "${IP_B[$1]}"
 }
+# On openvswitch.ko, beside eBPF on the same kernel, in a virtual machine.
+measure_vm() {
+    local key n
+    "$ROOT/tests/vm/run" tests/bench/vm >"$DIR/vm.out" 2>&1 || { echo "bench: no virtual machine: $(tail -n 1 "$DIR/vm.out")" >&2; return; }
+    grep '^no figures' -A 5 "$DIR/vm.out" >&2 && failed=1
+    while read -r key n; do
+        case $key in
+        *_setup_per_s) echo "vm_setups ${key%%_*} 1 $n" ;;
+        *_first_packet_us_p50) echo "vm_first ${key%%_*} 1 $n" ;;
+        esac
+    done <"$DIR/vm.out" >>"$SAMPLES"
+}
 # Nobody listens on the ports of the new flows: b must not answer each with an ICMP error.
 quiet_receiver() {
     on "$1-b" nft "table ip quiet { chain in { type filter hook prerouting priority -300; udp dport >= 10000 drop; }; }"

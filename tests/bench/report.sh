@@ -52,6 +52,10 @@ report() {
     line "... with $(value flows_n mn) flows" "$(value flows_kib mn)" KiB
     line '... with 5,000 ports in use' "$(value ports_kib mn)" KiB
     line 'A flow, in the agent and in the kernel' "$(value flow_bytes mn)" bytes
+    line 'In a virtual machine: set-ups/s on ebpf' "$(value vm_setups ebpf)" /s
+    line '... on ovs' "$(value vm_setups ovs)" /s
+    line '... first packet on ebpf' "$(value vm_first ebpf)" us
+    line '... on ovs' "$(value vm_first ovs)" us
     report_cluster
 }
 report_rules() {
@@ -81,6 +85,8 @@ report_json() { # FILE
         echo first_packet_us_p50 "$(value first_asleep mnflows)"
         echo first_packet_busy_us_p50 "$(value first_awake mnflows)"
         echo setup_per_s "$(value setups mnflows)"
+        echo ovs_setup_vs_ebpf "$(ratio vm_setups ovs ebpf)"
+        echo ovs_first_packet_us_p50 "$(value vm_first ovs)"
         echo sim_ns "$(value sim mn)"
         echo nat_conn_per_s "$(value nat mn)"
         echo agent_idle_kib "$(value idle_kib mn)"

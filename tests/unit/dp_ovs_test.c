@@ -20,7 +20,7 @@ static void test_no_module(void **state)
     if (have_module())
         skip();
     assert_int_equal(dp_open("ovs", NULL, &dp, &e), -ENOTSUP);
-    assert_non_null(strstr(e.message, "openvswitch"));
+    assert_non_null(strstr(e.message, "Open vSwitch"));
     assert_non_null(strstr(e.hint, "modprobe"));
     assert_int_equal(dp_open("ovs,memory", NULL, &dp, &e), 0);
     assert_string_equal(dp_type(dp), "memory");
