@@ -598,7 +598,7 @@ static void test_promiscuous(void **state)
     struct error e = {0};
     uint32_t no;
 
-    rig_shell("ip link add d0 type dummy; ip link set d0 up; "
+    rig_shell("ip link add d0 type veth peer name d1; ip link set d0 up; "
               "ip link add mv0 link d0 type macvlan mode bridge; ip link set mv0 up");
     assert_int_equal(dp_port_add(r->dp, "mv0", &no, &e), 0);
     rig_shell("ip -d link show mv0 | grep -q 'promiscuity [1-9]'");
