@@ -321,15 +321,18 @@ host h2 add binding port world interface world
 END
     for h in vm1 peer world; do await 15 port_active "$h"; done
     spawn world python3 "$ROOT/tests/functional/many-connections.py" serve 7000 >"$DIR/server.out"
+    disown # its end, with the namespace, is no news
     spawn world python3 "$ROOT/tests/functional/stream.py" serve 7000 >"$DIR/echo.out"
+    disown
     await 10 grep -q listening "$DIR/server.out"
     await 10 grep -q listening "$DIR/echo.out"
 }
-# stream N: vm1 sends the world's echo 1,000 packets a second over N connections.  stream_count WHAT:
-# "S sent, L lost", of those since the last count.
+# stream N: vm1 sends the world's echo 1,000 packets a second over N connections.  stream_count: "S sent,
+# L lost", of those since the last count.  stream_lost: how many, until there is a count without loss.
 stream() {
     mkfifo "$DIR/stream.in"
     on vm1 python3 "$ROOT/tests/functional/stream.py" send 192.0.2.2 7000 "$1" <"$DIR/stream.in" >"$DIR/stream.out" &
+    disown
     exec 7>"$DIR/stream.in"
     await 20 grep -q answered "$DIR/stream.out"
 }
@@ -340,6 +343,15 @@ stream_count() {
     await 30 stream_said "$n"
     tail -n 1 "$DIR/stream.out"
 }
+stream_lost() {
+    local sum=0 lost=1 end=$(($(now_ms) + 30000)) _
+    while [ "$lost" -gt 0 ]; do
+        [ "$(now_ms)" -lt $end ] || { fail "packets go on getting lost"; return 1; }
+        read -r _ _ lost _ <<<"$(stream_count)"
+        sum=$((sum + lost))
+    done
+    echo $sum
+}
 stream_said() { [ "$(wc -l <"$DIR/stream.out")" -gt "$1" ]; }
 
 # A VM that can move: its eth0 is plugged into one of several hosts, the first to begin with.
@@ -348,6 +360,9 @@ vm_roaming() { # VM ADDRESS/LEN GATEWAY HOST...
     shift 3
     ns_new "$v"
     on "$v" ip link add eth0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0
+    on "$v" ip link add spare type veth peer name spare2 # unplugged, eth0 keeps its link by this
+    on "$v" ip link set spare2 up
+    on "$v" ip link set spare master eth0 up
     on "$v" ip link set eth0 address 02:00:00:00:0a:01 up
     for h in "$@"; do
         ip link add "to-$h" netns "$LAB-$v" type veth peer name "$v" netns "$LAB-$h"

@@ -36,7 +36,9 @@ agent_start h2
 vm_add h1 vm1 10.0.1.10/24 10.0.1.1
 state_site
 spawn peer python3 "$ROOT/tests/functional/stream.py" serve 7000 >"$DIR/peer.out"
+disown
 spawn vm1 python3 "$ROOT/tests/functional/many-connections.py" serve 7000 >"$DIR/vm1.out"
+disown
 await 10 grep -q listening "$DIR/peer.out"
 await 10 grep -q listening "$DIR/vm1.out"
 
