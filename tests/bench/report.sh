@@ -57,6 +57,7 @@ report() {
     line '... first packet on ebpf' "$(value vm_first ebpf)" us
     line '... on ovs' "$(value vm_first ovs)" us
     report_cluster
+    report_state
 }
 report_rules() {
     [ -s "$DIR/rules" ] || return 0
@@ -93,6 +94,10 @@ report_json() { # FILE
         echo agent_5000_ports_kib "$(value ports_kib mn)"
         echo bytes_per_flow "$(value flow_bytes mn)"
         echo bytes_per_conn "$(value conn_bytes mn)"
+        echo restart_lost "$(value restart_lost mn)"
+        echo migration_lost "$(value migration_lost mn)"
+        echo outage_lost "$(value outage_lost mn)"
+        echo duplicate_translations "$(value duplicate_translations mn)"
     } | awk 'NF == 2' | jq -Rn --argjson old "$old" --argjson cluster "$(cluster_json)" \
         --argjson rules "$(rules_json)" \
         '$old + ([inputs | split(" ") | {(.[0]): (.[1] | tonumber)}] | add // {}) + $cluster + $rules' >"$1.new" && mv "$1.new" "$1"
