@@ -267,13 +267,8 @@ void worker_packet(struct worker *w, const struct dp_upcall *up, const struct pa
         worker_send_emits(w, &r, true);
         return;
     }
-    topo_ref lacking = w->counters.records_made != made ? worker_share(w, in.port, &r) : 0;
-    if (lacking && !(p && p->timed_out)) {
-        struct sim_need need = {.kind = SIM_NEED_OBJECT, .ref = lacking};
-        r = (struct sim_result){.needs = &need, .n_needs = 1};
-        park(w, up, p, &key, &r);
-        return;
-    }
+    if (w->counters.records_made != made)
+        worker_share(w, in.port, &r);
     worker_log(w, &r, made);
     if (r.n_traces && worker_trace(w, &in, &r))
         r.no_flow = true;

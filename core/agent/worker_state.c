@@ -80,6 +80,24 @@ topo_ref worker_share(struct worker *w, topo_ref in, const struct sim_result *r)
     return lacking;
 }
 
+/* Who shall be told isn't known yet: nothing is committed before, or the packets behind this one
+ * would leave with nobody told. */
+static bool peers_unknown(struct worker *w, const struct sim_input *in, struct sim_result *r)
+{
+    topo_ref hosts[EXCHANGE_PEERS], lacking;
+
+    if (!w->host->exchange || !r->n_states || in->n_given_up)
+        return false;
+    exchange_peers(w->host->topo, w->host->local_host, in->port, r->outs, r->n_outs, hosts,
+                   &lacking);
+    if (!lacking)
+        return false;
+    struct sim_need *need = arena_alloc(&w->batch.arena, sizeof *need);
+    *need = (struct sim_need){.kind = SIM_NEED_OBJECT, .ref = lacking};
+    *r = (struct sim_result){.verdict = SIM_NEED, .needs = need, .n_needs = 1};
+    return true;
+}
+
 int worker_simulate(struct worker *w, const struct sim_input *in, struct sim_result *r)
 {
     int rc = 0;
@@ -87,7 +105,7 @@ int worker_simulate(struct worker *w, const struct sim_input *in, struct sim_res
     for (unsigned tries = 0; tries < TRIES; tries++) {
         sim_run(in, &w->batch.arena, r);
         w->counters.simulated++;
-        if (r->verdict == SIM_NEED || r->verdict == SIM_DROP)
+        if (r->verdict == SIM_NEED || r->verdict == SIM_DROP || peers_unknown(w, in, r))
             return 0;
         rc = commit(w, in->port, r, w->now);
         if (rc != -EEXIST)

@@ -379,6 +379,7 @@ static void a_stateful_group_knows(void **arg)
     struct cloud *c = up();
 
     (void)arg;
+    assert_true(passes(c, &c->h[1], 'b', &c->h[0], 1)); /* where b is, is known: nothing floods */
     b_only_answers(c);
     struct uuid other =
         make(c, ST_PORT, attrs("{'bridgeId':'%s','name':'b2'}", text_of(&c->bridge)));
