@@ -71,12 +71,17 @@ static void forget(struct asking *a, uint32_t *link)
     slab_give(&a->slab, i);
 }
 
-/* The time of the try after this one. */
+/* The time of the try after this one.  The first requests may be what gets lost while a machine
+ * moves, and traffic waits for them. */
 static void schedule(struct asking *a, struct asked *e, uint64_t now)
 {
+    enum { QUICK = 3 };
     a->random = hash_u64(a->random + now + 1);
     uint64_t jitter = a->random % 501; /* thousandths above 750 */
-    e->next_ns = now + a->limits.retry_ns / 1000 * (750 + jitter + 100 * e->tries);
+    uint64_t wait = a->limits.retry_ns;
+    if (e->tries < QUICK)
+        wait >>= QUICK + 1 - e->tries;
+    e->next_ns = now + wait / 1000 * (750 + jitter + 100 * e->tries);
     e->tries++;
     a->next_ns = MIN(a->next_ns, e->next_ns);
 }

@@ -1,8 +1,9 @@
 /* Neighbours being asked: one request after another until there is an answer or no hope.
  *
  * The simulator offers a request each time it misses a neighbour or finds a stale one; the first is
- * sent, the others wait for the timer here.  Intervals as in reference behaviour section 5: 10 s,
- * times 0.75 to 1.25, and a tenth more with each try; given up after 60 s.
+ * sent, the others wait for the timer here.  Intervals: about 0.6, 1.3 and 2.5 s first, then as in
+ * reference behaviour section 5: 10 s, times 0.75 to 1.25, and a tenth more with each try; given up
+ * after 60 s.
  * Thread: one owner. */
 #ifndef MN_AGENT_ASKING_H
 #define MN_AGENT_ASKING_H
