@@ -267,7 +267,8 @@ struct dump {
     void *aux;
     struct pending *pending;
     struct ovs_note *note; /* of the flow at hand */
-    bool adopting;
+    struct ovs_buf
+        *strangers; /* adopting: messages that delete flows which carry no note of ours */
 };
 
 static int tell(struct dump *dump, const struct ovs_note *note, const struct dp_flow_stats *stats)
@@ -313,6 +314,18 @@ static int tell_split(struct dump *dump, uint64_t id, size_t size,
     return rc;
 }
 
+/* Of another version, or somebody else's: nobody would ever remove it. */
+static void put_del_stranger(struct dump *dump, struct nlattr **a)
+{
+    int which = a[OVS_FLOW_ATTR_UFID] ? OVS_FLOW_ATTR_UFID : OVS_FLOW_ATTR_KEY;
+
+    if (!a[which])
+        return;
+    ovs_begin(dump->strangers, dump->d->families[OVS_FLOW], OVS_FLOW_CMD_DEL, 0, dump->d->ifindex);
+    ovs_put(dump->strangers, which, nla_data(a[which]), (size_t)nla_len(a[which]));
+    ovs_end(dump->strangers);
+}
+
 static int on_flow(unsigned index, const struct nlmsghdr *h, void *aux)
 {
     struct dump *dump = aux;
@@ -321,14 +334,16 @@ static int on_flow(unsigned index, const struct nlmsghdr *h, void *aux)
     uint64_t id;
 
     (void)index;
-    if (ovs_attrs(h, a, OVS_FLOW_ATTR_MAX) || !a[OVS_FLOW_ATTR_UFID] ||
-        nla_len(a[OVS_FLOW_ATTR_UFID]) < (int)sizeof(struct ufid))
+    if (ovs_attrs(h, a, OVS_FLOW_ATTR_MAX))
         return 0;
     size_t size = ovs_note_read(a[OVS_FLOW_ATTR_ACTIONS], dump->note);
 
-    if (size && dump->note->kind == OVS_NOTE_BIND && dump->adopting)
+    if (!size && dump->strangers)
+        put_del_stranger(dump, a);
+    if (size && dump->note->kind == OVS_NOTE_BIND && dump->strangers)
         ovs_tunnel_adopt_bind(dump->d, dump->note->tun_id, dump->note->port_no);
-    if (!size || dump->note->kind != OVS_NOTE_FLOW)
+    if (!size || dump->note->kind != OVS_NOTE_FLOW || !a[OVS_FLOW_ATTR_UFID] ||
+        nla_len(a[OVS_FLOW_ATTR_UFID]) < (int)sizeof(struct ufid))
         return 0;
     memcpy(&id, nla_data(a[OVS_FLOW_ATTR_UFID]), sizeof id);
     read_stats(a, &stats);
@@ -402,11 +417,17 @@ static int adopt(const struct dp_flow *f, const struct dp_flow_stats *stats, voi
 
 int ovs_flows_adopt(struct ovs_dp *d)
 {
-    struct adoption ad = {.dump = {.d = d, .fn = adopt, .adopting = true}};
+    struct ovs_buf strangers = {0};
+    struct adoption ad = {.dump = {.d = d, .fn = adopt, .strangers = &strangers}};
 
     ad.dump.aux = &ad;
     int rc = dump_flows(&ad.dump);
 
+    if (strangers.n)
+        log_warn("datapath", "removed flows that can't be taken over name=%s flows=%u", d->name,
+                 strangers.n);
+    ovs_talk_many(&d->control, &strangers);
+    ovs_buf_free(&strangers);
     ovs_flow_del(&d->dp, 0, ad.stale, ad.n_stale, NULL);
     free(ad.stale);
     return rc;

@@ -155,6 +155,8 @@ typedef int ovs_reply_fn(unsigned index, const struct nlmsghdr *h, void *aux);
 /* Sends all messages of 'b'.  rcs[index], unless null, is 0 or what the kernel said.  The kernel
  * has dealt with them when this returns. */
 int ovs_talk(struct ovs_sock *s, struct ovs_buf *b, int *rcs, ovs_reply_fn *fn, void *aux);
+/* Any number of messages without answers, whatever the kernel says of them. */
+void ovs_talk_many(struct ovs_sock *s, struct ovs_buf *b);
 int ovs_talk_one(struct ovs_sock *s, struct ovs_buf *b, ovs_reply_fn *fn, void *aux);
 /* The message is a dump.  fn ends it by a non-zero return, which is given back. */
 int ovs_dump(struct ovs_sock *s, struct ovs_buf *b, ovs_reply_fn *fn, void *aux);

@@ -257,6 +257,24 @@ int ovs_talk(struct ovs_sock *s, struct ovs_buf *b, int *rcs, ovs_reply_fn *fn, 
     return rc;
 }
 
+void ovs_talk_many(struct ovs_sock *s, struct ovs_buf *b)
+{
+    uint32_t at = 0;
+
+    while (at < b->size) { /* a part that the socket takes at once, from one message to another */
+        struct ovs_buf part = {.data = b->data + at, .first = s->seq};
+
+        while (at < b->size && part.n < OVS_BATCH) {
+            struct nlmsghdr *h = (struct nlmsghdr *)(b->data + at);
+
+            h->nlmsg_seq = part.first + part.n++;
+            part.size += h->nlmsg_len;
+            at += h->nlmsg_len;
+        }
+        ovs_talk(s, &part, NULL, NULL, NULL);
+    }
+}
+
 int ovs_talk_one(struct ovs_sock *s, struct ovs_buf *b, ovs_reply_fn *fn, void *aux)
 {
     int code = 0;

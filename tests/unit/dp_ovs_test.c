@@ -99,6 +99,21 @@ static int see_flow(const struct ovs_view_flow *f, void *aux)
     return 0;
 }
 
+static int count_flow(const struct dp_flow *f, const struct dp_flow_stats *s, void *aux)
+{
+    (void)f;
+    (void)s;
+    ++*(uint64_t *)aux;
+    return 0;
+}
+
+static int count_any(const struct ovs_view_flow *f, void *aux)
+{
+    (void)f;
+    ++*(uint64_t *)aux;
+    return 0;
+}
+
 static int see_dp(const struct ovs_view_dp *d, void *aux)
 {
     if (!strcmp(d->name, "others"))
@@ -132,6 +147,42 @@ static void test_others(void **state)
     assert_int_equal(ovs_view_flows("nosuch", see_flow, &seen, &e), -ENOENT);
     rig_reopen(r);
     assert_int_equal(foreign_dp(&f, "others", OVS_DP_CMD_DEL), 0);
+    ovs_sock_close(&f.sock);
+    ovs_buf_free(&f.buf);
+    rig_close(r);
+}
+
+/* A flow in our datapath that isn't ours, or is of another version, doesn't stay. */
+static void test_strangers(void **state)
+{
+    struct foreign f = {.sock.fd = -1};
+    struct flow_key k = key_of(WIRE_PROTO_UDP, "10.0.0.1", "10.0.0.2", 1, 2), mask = mask_all();
+    struct frame frame = frame_of(&k);
+    struct error e = {0};
+    uint64_t n = 0;
+    char ifname[16];
+
+    (void)state;
+    if (!have_module())
+        skip();
+    struct rig *r = rig_open("ovs", 2);
+    struct flow_out out = rig_out(r, 2);
+    struct flow_key key = rig_key(r, 1, &frame);
+
+    rig_flow(r, &key, &mask, &out, 1);
+    assert_int_equal(ovs_families(f.families, &e), 0);
+    assert_int_equal(ovs_sock_open(&f.sock), 0);
+    dp_device_name(r->name, "ovs", ifname);
+    assert_int_equal(foreign_dp(&f, ifname, OVS_DP_CMD_GET), 0);
+    assert_int_equal(foreign_flow(&f), 0);
+    rig_shut(r, true);
+    rig_reopen(r);
+    assert_int_equal(dp_flow_each(r->dp, count_flow, &n), 0);
+    assert_int_equal(n, 1);
+    assert_int_equal(ovs_view_flows(ifname, count_any, &n, &e), 0);
+    assert_int_equal(n, 2);
+    rig_send(r, 1, &frame);
+    rig_expect(r, 2, &frame);
     ovs_sock_close(&f.sock);
     ovs_buf_free(&f.buf);
     rig_close(r);
@@ -207,6 +258,7 @@ int main(void)
         cmocka_unit_test(test_choices),
         cmocka_unit_test(test_bad_answers),
         cmocka_unit_test_teardown(test_others, rig_teardown),
+        cmocka_unit_test_teardown(test_strangers, rig_teardown),
         cmocka_unit_test_teardown(test_removed_under_us, rig_teardown),
     };
 
