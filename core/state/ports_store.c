@@ -187,21 +187,37 @@ int ports_read_used(struct ports *p, const char *folder, const struct blocks *wh
     return rc;
 }
 
+/* Sets a mark on a block that nobody has: whether that is so is checked by the same commit (by a
+ * node made and unmade), for the lists that were read are of two moments, and a mark on a block
+ * that is in use would be old when its lessee dies. */
+static int set_mark(struct ports *p, const char *folder, const struct used *u, const char *data)
+{
+    char taken[STORE_PATH_MAX], used[STORE_PATH_MAX];
+
+    node_of(folder, "taken", u->block, taken);
+    node_of(folder, "used", u->block, used);
+    const struct store_op ops[] = {
+        operation(STORE_CREATE, STORE_PARENTS, taken, "", STORE_ANY),
+        operation(STORE_DELETE, 0, taken, NULL, STORE_ANY),
+        operation(STORE_SET, 0, used, data, u->version),
+    };
+    return store_commit(p->store, ops, ARRAY_SIZE(ops), NULL, NULL);
+}
+
 /* The free block that says "held" was: from now on it rests.  Somebody else's mark is as good. */
 int ports_mark_lost(struct ports *p, const char *folder, struct used *u, unsigned n,
                     uint64_t wall_ms)
 {
-    char path[STORE_PATH_MAX], data[NODE_SIZE];
+    char data[NODE_SIZE];
 
     for (unsigned i = 0; i < n; i++) {
         bool ahead =
             u[i].state == USED_LOST && u[i].at_ms > wall_ms + p->opt.quarantine_ns / 1000000;
         if (u[i].state != USED_HELD && !ahead)
             continue;
-        node_of(folder, "used", u[i].block, path);
         used_text(&u[i].host, USED_LOST, wall_ms, data);
-        int rc = store_set(p->store, path, data, strlen(data), u[i].version, NULL);
-        if (rc && rc != -ESTALE && rc != -ENOENT)
+        int rc = set_mark(p, folder, &u[i], data);
+        if (rc && rc != -ESTALE && rc != -ENOENT && rc != -EEXIST)
             return rc;
         u[i].state = USED_LOST;
         u[i].at_ms = wall_ms;
@@ -209,9 +225,19 @@ int ports_mark_lost(struct ports *p, const char *folder, struct used *u, unsigne
     return 0;
 }
 
-/* All of them, or none with -EEXIST. */
+static const struct used *used_of(const struct used *used, unsigned n, unsigned block)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (used[i].block == block)
+            return &used[i];
+    }
+    return NULL;
+}
+
+/* All of them, or none with -EEXIST: also when one isn't any more what used[] says, or was never
+ * used and is by now, by somebody who may have died since. */
 static int take(struct ports *p, const char *folder, const uint16_t *blocks, unsigned n,
-                uint64_t wall_ms)
+                const struct used *before, unsigned n_before, uint64_t wall_ms)
 {
     char taken[MOST_AT_ONCE][STORE_PATH_MAX], used[MOST_AT_ONCE][STORE_PATH_MAX];
     char who[NODE_SIZE], what[NODE_SIZE];
@@ -224,9 +250,12 @@ static int take(struct ports *p, const char *folder, const uint16_t *blocks, uns
         node_of(folder, "used", blocks[i], used[i]);
         ops[2 * i] =
             operation(STORE_CREATE, STORE_EPHEMERAL | STORE_PARENTS, taken[i], who, STORE_ANY);
-        ops[2 * i + 1] = operation(STORE_PUT, STORE_PARENTS, used[i], what, STORE_ANY);
+        const struct used *u = used_of(before, n_before, blocks[i]);
+        ops[2 * i + 1] = u ? operation(STORE_SET, 0, used[i], what, u->version)
+                           : operation(STORE_CREATE, STORE_PARENTS, used[i], what, STORE_ANY);
     }
-    return store_commit(p->store, ops, 2 * n, NULL, NULL);
+    int rc = store_commit(p->store, ops, 2 * n, NULL, NULL);
+    return rc == -ESTALE || rc == -ENOENT ? -EEXIST : rc;
 }
 
 /* After a commit of unknown outcome: nodes of this life that we don't count as ours are. */
@@ -293,7 +322,7 @@ static int try_once(struct ports *p, struct address *a, const struct need *n, ui
     }
     if (!k)
         return -ENOSPC;
-    rc = take(p, folder, chosen, k, wall_ms);
+    rc = take(p, folder, chosen, k, used, n_used, wall_ms);
     for (unsigned i = 0; i < k && !rc; i++)
         address_add(p, a, chosen[i], now);
     *n_got = rc ? 0 : k;

@@ -220,7 +220,9 @@ static inline void hammer(const char *url, unsigned n, unsigned n_lives, unsigne
 {
     pthread_t threads[64];
     struct hammer m[64];
+    struct store *store; /* held open: a store in memory ends with its last user */
 
+    assert_int_equal(store_open(url, NULL, &store, NULL), 0);
     memset(r, 0, sizeof *r);
     pthread_mutex_init(&r->lock, NULL);
     pthread_rwlock_init(&r->time, NULL);
@@ -245,6 +247,7 @@ static inline void hammer(const char *url, unsigned n, unsigned n_lives, unsigne
     for (unsigned i = 0; i < n; i++)
         pthread_join(threads[i], NULL);
     rcu_thread_online();
+    store_close(store);
     pthread_mutex_destroy(&r->lock);
     pthread_rwlock_destroy(&r->time);
 }
