@@ -31,7 +31,7 @@
 #include "net/netns.h"
 #include "objects/objects.h"
 
-#define START_MS 10000
+#define START_MS 30000 /* emulated machines take their time */
 
 struct netns_host {
     char name[32], ns[48], socket[128];
