@@ -280,6 +280,8 @@ int daemon_run(const struct options *o, struct error *e)
         startup_drop_privileges();
         rc = serve(&d, o->control ? o->control : path, e);
     }
+    if (d.store)
+        store_hurry(d.store);
     agent_threads_stop(d.threads);
     net_watch_close(d.watch);
     bool keep = d.keep || rc; /* what failed to start touches nothing that it found */

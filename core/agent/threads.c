@@ -11,6 +11,8 @@
 #define SLEEP_MAX_NS NSEC_PER_SEC
 #define MAIL_NS      (100 * NSEC_PER_MSEC)
 
+enum { STOP_OTHERS = 1, STOP_ALL };
+
 struct thread {
     struct agent_threads *all;
     unsigned worker; /* not the topology's */
@@ -22,7 +24,7 @@ struct thread {
 struct agent_threads {
     struct agent *agent;
     uint64_t spin_ns;
-    int stop;        /* atomic */
+    int stop;        /* atomic; workers serve on until it is STOP_ALL */
     uint64_t ticket; /* atomic */
     struct thread topology, log, mail, *workers;
 };
@@ -98,7 +100,7 @@ static void *run_worker(void *aux)
     uint64_t upcalls = 0, busy_until = 0;
 
     rcu_register_thread();
-    while (!stopping(t)) {
+    while (__atomic_load_n(&t->all->stop, __ATOMIC_ACQUIRE) < STOP_ALL) {
         uint64_t drawn = ticket(t), now = agent_now(a), next = agent_run_worker(a, t->worker, now);
         if (c->upcalls != upcalls) {
             upcalls = c->upcalls;
@@ -208,7 +210,7 @@ void agent_threads_stop(struct agent_threads *t)
 {
     if (!t)
         return;
-    __atomic_store_n(&t->stop, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&t->stop, STOP_OTHERS, __ATOMIC_RELEASE);
     rcu_thread_offline(); /* they may wait for a grace period on their way out */
     if (t->topology.started) {
         inbox_wake(agent_topology_inbox(t->agent));
@@ -222,6 +224,7 @@ void agent_threads_stop(struct agent_threads *t)
         inbox_wake(agent_log_inbox(t->agent));
         pthread_join(t->log.id, NULL);
     }
+    __atomic_store_n(&t->stop, STOP_ALL, __ATOMIC_RELEASE);
     for (unsigned i = 0; i < agent_n_workers(t->agent); i++) {
         if (!t->workers[i].started)
             continue;

@@ -32,6 +32,7 @@ struct store_ops {
     int (*event_fd)(struct store *s);
     int (*next_event)(struct store *s, struct store_event *ev);
     bool (*connected)(struct store *s);
+    void (*hurry)(struct store *s);
     size_t (*memory)(struct store *s);
 };
 

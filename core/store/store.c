@@ -44,6 +44,12 @@ void store_close(struct store *s)
         s->ops->close(s);
 }
 
+void store_hurry(struct store *s)
+{
+    if (s->ops->hurry)
+        s->ops->hurry(s);
+}
+
 /* Paths */
 
 size_t store_parent_size(const char *path)

@@ -63,6 +63,9 @@ struct store_options {
 int store_open(const char *url, const struct store_options *opts, struct store **out,
                struct error *e);
 void store_close(struct store *s); /* ephemeral nodes of the handle go; null is fine */
+/* From now on nobody waits for servers that can't be reached, who waits now either: -ENOTCONN at
+ * once.  Any thread; for who has to end. */
+void store_hurry(struct store *s);
 
 /* A value read.  'data' has a terminating zero behind 'size' bytes; free with store_value_free().
  */

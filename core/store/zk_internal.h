@@ -49,6 +49,7 @@ struct zk_store {
     bool announced;         /* ready is what the reader of events last heard */
     bool ephemerals_late;   /* one was made while the session changed */
     bool stop;
+    bool hurry;  /* nobody waits for 'ready' */
     int refused; /* -EACCES: the servers don't let us */
     int64_t last_session;
     uint64_t down_since_ns;
@@ -144,6 +145,7 @@ void zk_batch_free(struct zk_batch *b);
 /* zk_session.c */
 int zk_session_start(struct zk_store *zk);
 void zk_session_stop(struct zk_store *zk);
+void zk_session_hurry(struct zk_store *zk);
 /* Takes 'lock' and waits until callers may use the session.  On failure the lock is not held. */
 int zk_lock_ready(struct zk_store *zk, unsigned flags, uint64_t deadline_ns);
 void zk_wait_changed(struct zk_store *zk, uint64_t until_ns); /* lock held */

@@ -55,7 +55,7 @@ int zk_lock_ready(struct zk_store *zk, unsigned flags, uint64_t deadline_ns)
             return 0;
         uint64_t give_up =
             MIN(deadline_ns, zk->down_since_ns + zk->base.timeout_ms * NSEC_PER_MSEC);
-        if (flags & ZK_SETTLING || zk->stop || zk->refused || clock_ns() >= give_up) {
+        if (flags & ZK_SETTLING || zk->stop || zk->hurry || zk->refused || clock_ns() >= give_up) {
             int rc = zk->refused ? zk->refused : -ENOTCONN;
             pthread_mutex_unlock(&zk->lock);
             return rc;
@@ -406,6 +406,14 @@ int zk_session_start(struct zk_store *zk)
     pthread_condattr_destroy(&attr);
     zk->down_since_ns = clock_ns();
     return -pthread_create(&zk->manager, NULL, manage, zk);
+}
+
+void zk_session_hurry(struct zk_store *zk)
+{
+    pthread_mutex_lock(&zk->lock);
+    zk->hurry = true;
+    pthread_cond_broadcast(&zk->changed);
+    pthread_mutex_unlock(&zk->lock);
 }
 
 void zk_session_stop(struct zk_store *zk)

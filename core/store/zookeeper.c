@@ -94,6 +94,11 @@ static void zk_close(struct store *s)
     free_parts(zk(s));
 }
 
+static void zk_hurry(struct store *s)
+{
+    zk_session_hurry(zk(s));
+}
+
 static int wait_open(struct zk_store *h, struct error *e)
 {
     int rc = zk_lock_ready(h, 0, zk_deadline(h));
@@ -258,5 +263,6 @@ const struct store_ops store_zookeeper_ops = {
     .unwatch = zk_watch_remove,
     .next_event = zk_watch_next_event,
     .connected = zk_connected,
+    .hurry = zk_hurry,
     .memory = zk_memory,
 };

@@ -248,6 +248,41 @@ static void an_absent_server_is_reported(void **state)
     store_close(s);
 }
 
+static void *wait_for_server(void *aux)
+{
+    struct store *s = aux;
+    struct store_value v;
+
+    return (void *)(intptr_t)store_get(s, "/a", &v, NULL);
+}
+
+/* Who ends doesn't wait the hour that it would have. */
+static void hurry_ends_all_waiting(void **state)
+{
+    char url[200];
+    struct store_options opts = {.timeout_ms = 3600 * 1000, .session_timeout_ms = 4000};
+    struct store *s, *reader = open_fresh(url, sizeof url);
+    struct store_value v;
+    pthread_t waiting;
+    void *rc;
+
+    (void)state;
+    ok(store_open(url, &opts, &s, e));
+    zk_kill(&zk, 0);
+    await(!store_connected(s));
+    assert_int_equal(pthread_create(&waiting, NULL, wait_for_server, s), 0);
+    store_hurry(s);
+    assert_int_equal(pthread_join(waiting, &rc), 0);
+    assert_int_equal((intptr_t)rc, -ENOTCONN);
+    assert_int_equal(create(s, "/b", "", 0), -ENOTCONN);
+
+    zk_start(&zk, 0);
+    await(store_get(s, "/a", &v, NULL) == -ENOENT); /* what can be had is had as before */
+    assert_int_equal(store_exists(reader, "/a"), 0);
+    store_close(reader);
+    store_close(s);
+}
+
 /* A server that accepts and does not answer. */
 static void a_frozen_server_is_timed_out(void **state)
 {
@@ -314,6 +349,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_changed_meanwhile_is_told),
         cmocka_unit_test(as_many_watches_as_allowed_survive_a_restart),
         cmocka_unit_test(an_absent_server_is_reported),
+        cmocka_unit_test(hurry_ends_all_waiting),
         cmocka_unit_test(a_frozen_server_is_timed_out),
         cmocka_unit_test(watches_miss_nothing_in_turmoil),
     };
