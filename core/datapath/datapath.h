@@ -48,7 +48,7 @@ int dp_port_del(struct dp *dp, uint32_t port_no, struct error *e); /* gone inter
 /* Limits what comes from the port, upcalls included: a bucket of 'burst_kb' kilobits that fills at
  * 'kbps' kilobits a second; while there is anything in it a packet passes, whatever its size (a
  * merged one may leave it in debt), else it is dropped and counted.  kbps 0: no limit.
- * -ENOTSUP: this datapath can't (ovs). */
+ * -ENOTSUP: it can't here (the log says why); -EBUSY: another program sits in that place. */
 int dp_port_limit(struct dp *dp, uint32_t port_no, uint32_t kbps, uint32_t burst_kb);
 
 struct dp_port {

@@ -174,6 +174,20 @@ struct fp_shared {
     __u16 port_of[FP_IFS];                  /* by ifindex, probed FP_IF_PROBES times */
 };
 
+/* What a port may send: struct dp_bucket, and the time that is paid for. */
+#define FP_COST_SHIFT  20
+#define FP_LIMIT_EPOCH (1ull << 62) /* struct dp_bucket: DP_LIMIT_EPOCH */
+struct fp_limit {
+    __u64 cost, depth_ns, paid_ns;
+};
+
+/* Of an interface that is a port of Open vSwitch's, by ifindex. */
+#define FP_LIMITED_PORTS 65000
+struct fp_limited {
+    struct fp_limit limit;
+    __u64 dropped;
+};
+
 #define FP_PORT_PEER    1 /* veth whose other end is in another namespace */
 #define FP_PORT_CLSACT  2 /* we made its clsact qdisc */
 #define FP_PORT_PROMISC 4 /* we made it promiscuous */
@@ -189,9 +203,8 @@ struct fp_port {
     __u32 sent, done; /* upcalls put in the ring, and finished by the process */
     __u64 paid_ns;    /* rate of upcalls: time that is used up */
     char ifname[16];
-    __u64 limit_cost, limit_depth_ns, limit_ns; /* struct dp_bucket; time that is paid for */
+    struct fp_limit limit;
 };
-#define FP_COST_SHIFT 20
 
 struct fp_port_stats {
     __u64 rx_packets, rx_bytes, tx_packets, tx_bytes, upcalls, upcalls_lost, limited;

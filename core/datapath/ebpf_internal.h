@@ -38,6 +38,7 @@
 #include <bpf/libbpf.h>
 
 #include "datapath/ebpf_abi.h"
+#include "datapath/ebpf_tc.h"
 #include "datapath/fillings.h"
 #include "datapath/upcall.h"
 
@@ -158,12 +159,6 @@ int ebpf_find_kept(struct ebpf_dp *d, int found[N_MAPS], struct error *e);
 int ebpf_load(struct ebpf_dp *d, int found[N_MAPS], struct error *e);
 void ebpf_unload(struct ebpf_dp *d);
 
-/* ebpf_tc.c: our filter on an interface's ingress. */
-int ebpf_tc_attach(int ifindex, int prog_fd, bool *made_clsact);
-void ebpf_tc_detach(struct nl_sock *sk, int ifindex, bool made_clsact);
-uint32_t ebpf_tc_program(int ifindex); /* id of the program there, 0 none */
-bool ebpf_tc_is(int ifindex, int prog_fd);
-
 /* ebpf_port.c */
 int ebpf_port_add(struct dp *dp, const char *ifname, uint32_t *port_no, struct error *e);
 int ebpf_port_del(struct dp *dp, uint32_t port_no, struct error *e);
@@ -272,7 +267,6 @@ struct rtnl_route {
 };
 struct nlmsghdr;
 
-struct nl_sock *ebpf_rtnl_open(void);
 int ebpf_rtnl_link(struct nl_sock *sk, int ifindex, struct rtnl_link *link);
 bool ebpf_rtnl_parse_link(struct nlmsghdr *h, struct rtnl_link *link);
 int ebpf_rtnl_route(struct nl_sock *sk, const struct ip *dst, const struct ip *src,

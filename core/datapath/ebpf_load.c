@@ -48,20 +48,6 @@ static size_t map_size(const struct ebpf_dp *d, int map)
     return (size + page - 1) / page * page;
 }
 
-/* libbpf's own words are for debugging: what matters comes back as a return code. */
-static int print(enum libbpf_print_level level, const char *fmt, va_list ap)
-{
-    char line[512];
-
-    if (level == LIBBPF_DEBUG || log_level < LOG_LVL_DEBUG)
-        return 0;
-    int n = vsnprintf(line, sizeof line, fmt, ap);
-    while (n > 0 && n < (int)sizeof line && line[n - 1] == '\n')
-        line[--n] = '\0';
-    log_debug("datapath", "%s", line);
-    return n;
-}
-
 static int map_by_name(const char *name)
 {
     for (int i = 0; i < N_MAPS; i++)
@@ -185,7 +171,7 @@ static int walk_kept(struct ebpf_dp *d, int found[N_MAPS], bool remove)
 
 int ebpf_find_kept(struct ebpf_dp *d, int found[N_MAPS], struct error *e)
 {
-    libbpf_set_print(print);
+    ebpf_quiet();
     clear_found(found);
     int n = walk_kept(d, found, false);
 

@@ -233,7 +233,8 @@ int ebpf_port_each(struct dp *dp, dp_port_fn *fn, void *aux)
     return rc;
 }
 
-_Static_assert(FP_COST_SHIFT == DP_COST_SHIFT, "one scale of costs");
+_Static_assert(FP_COST_SHIFT == DP_COST_SHIFT && FP_LIMIT_EPOCH == DP_LIMIT_EPOCH,
+               "one scale of costs and times");
 
 int ebpf_port_limit(struct dp *dp, uint32_t port_no, uint32_t kbps, uint32_t burst_kb)
 {
@@ -244,9 +245,10 @@ int ebpf_port_limit(struct dp *dp, uint32_t port_no, uint32_t kbps, uint32_t bur
         return -ENOENT;
     struct fp_port *port = &d->ports[port_no];
 
-    __atomic_store_n(&port->limit_depth_ns, b.depth_ns, __ATOMIC_RELEASE);
-    __atomic_store_n(&port->limit_ns, 0, __ATOMIC_RELEASE); /* a debt of another rate is void */
-    __atomic_store_n(&port->limit_cost, b.cost, __ATOMIC_RELEASE);
+    __atomic_store_n(&port->limit.depth_ns, b.depth_ns, __ATOMIC_RELEASE);
+    __atomic_store_n(&port->limit.paid_ns, 0,
+                     __ATOMIC_RELEASE); /* a debt of another rate is void */
+    __atomic_store_n(&port->limit.cost, b.cost, __ATOMIC_RELEASE);
     return 0;
 }
 

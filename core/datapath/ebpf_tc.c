@@ -1,3 +1,11 @@
+#include "datapath/ebpf_tc.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/log.h"
 #include "datapath/ebpf_internal.h"
 
 /* Before what others usually install, behind what insists on being first. */
@@ -44,4 +52,22 @@ void ebpf_tc_detach(struct nl_sock *sk, int ifindex, bool made_clsact)
         return;
     hook.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS; /* both: the qdisc itself */
     bpf_tc_hook_destroy(&hook);
+}
+
+static int print(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+    char line[512];
+
+    if (level == LIBBPF_DEBUG || log_level < LOG_LVL_DEBUG)
+        return 0;
+    int n = vsnprintf(line, sizeof line, fmt, ap);
+    while (n > 0 && n < (int)sizeof line && line[n - 1] == '\n')
+        line[--n] = '\0';
+    log_debug("datapath", "%s", line);
+    return n;
+}
+
+void ebpf_quiet(void)
+{
+    libbpf_set_print(print);
 }

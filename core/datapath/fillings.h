@@ -17,8 +17,10 @@ void dp_flow_name(const struct dp_flow *f, struct flow_key *key, struct flow_key
 unsigned dp_ttl_needed(const struct flow_out *outs, unsigned n);
 
 /* A limit (dp_port_limit) in time: a packet costs its size times 'cost' >> DP_COST_SHIFT ns, and
- * what is paid for lies at most 'depth_ns' back.  cost 0: no limit. */
-#define DP_COST_SHIFT 20
+ * what is paid for lies at most 'depth_ns' back.  cost 0: no limit.  Time here begins long before
+ * any clock did, so that a machine that has just started has a full bucket, too. */
+#define DP_COST_SHIFT  20
+#define DP_LIMIT_EPOCH (1ull << 62)
 struct dp_bucket {
     uint64_t cost, depth_ns;
 };

@@ -98,9 +98,9 @@ static bool limit_allows(struct memory_dp *dp, struct memory_port *port, size_t 
 
     if (!b->cost)
         return true;
-    uint64_t now = dp->now(dp->now_aux), oldest = now > b->depth_ns ? now - b->depth_ns : 0;
+    uint64_t now = dp->now(dp->now_aux) + DP_LIMIT_EPOCH;
 
-    port->limit_ns = MAX(port->limit_ns, oldest);
+    port->limit_ns = MAX(port->limit_ns, now - b->depth_ns);
     if (port->limit_ns >= now)
         return false;
     port->limit_ns += size * b->cost >> DP_COST_SHIFT;

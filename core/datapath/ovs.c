@@ -35,9 +35,10 @@ static struct ovs_dp *new_dp(const struct dp_options *opts)
     return d;
 }
 
-static void free_dp(struct ovs_dp *d)
+static void free_dp(struct ovs_dp *d, bool keep)
 {
-    ovs_ports_close(d);
+    ovs_ports_close(d, keep);
+    ovs_limits_close(d);
     ovs_tunnels_close(d);
     for (unsigned i = 0; i < DP_MAX_QUEUES; i++) {
         ovs_recv_close(d, i);
@@ -109,7 +110,7 @@ static void ovs_close(struct dp *dp, bool keep)
 
     if (!keep && d->ifindex)
         ask_datapath(d, OVS_DP_CMD_DEL);
-    free_dp(d);
+    free_dp(d, keep);
 }
 
 static int start(struct ovs_dp *d, bool found, struct error *e)
@@ -196,6 +197,7 @@ const struct dp_ops dp_ovs_ops = {
     .port_add = ovs_port_add,
     .port_del = ovs_port_del,
     .port_each = ovs_port_each,
+    .port_limit = ovs_port_limit,
     .tunnel_local = ovs_tunnel_local,
     .tunnel_bind = ovs_tunnel_bind,
     .tunnel_unbind = ovs_tunnel_unbind,

@@ -3,6 +3,7 @@
  *   ovs.c          open, close, adopt; counters, memory
  *   ovs_nl.c       generic netlink: sockets, messages in batches, dumps
  *   ovs_port.c     ports
+ *   ovs_limit.c    what they may send
  *   ovs_key.c      flow keys and masks as the kernel wants them
  *   ovs_action.c   outputs as the kernel's actions
  *   ovs_note.c     what a flow carries for the next process
@@ -71,6 +72,8 @@ struct ovs_port {
     uint64_t upcalls, upcalls_lost; /* lost here; the socket counts its own */
     uint64_t paid_ns;               /* rate of upcalls: time that is used up */
     struct dp_port base;            /* the interface's counters when it was taken over */
+    int limited_if;                 /* the interface whose limit is in the map, 0 none */
+    uint64_t limited;               /* dropped by limits before that one */
 };
 
 struct ovs_queue {
@@ -90,6 +93,8 @@ struct ovs_bind {
     UT_hash_handle hh;
 };
 
+struct bpf_object;
+
 struct ovs_dp {
     struct dp dp;
     struct dp_options opts; /* opts.name is 'name' */
@@ -103,8 +108,9 @@ struct ovs_dp {
 
     pthread_mutex_t port_lock;
     struct ovs_port *ports[OVS_MAX_PORT + 1];
-    uint32_t last_port; /* number given away */
-    uint32_t top_port;  /* the highest of ports[] */
+    uint32_t last_port;        /* number given away */
+    uint32_t top_port;         /* the highest of ports[] */
+    struct bpf_object *limits; /* null until one is asked for */
 
     struct nl_sock *unknown; /* packets out of tunnels with keys nobody has */
     bool tunnels[2];         /* by enum flow_tunnel: the port is there */
@@ -213,10 +219,16 @@ int ovs_port_del(struct dp *dp, uint32_t port_no, struct error *e);
 int ovs_port_each(struct dp *dp, dp_port_fn *fn, void *aux);
 bool ovs_port_exists(struct ovs_dp *d, uint32_t port_no);
 int ovs_ports_adopt(struct ovs_dp *d, struct error *e);
-void ovs_ports_close(struct ovs_dp *d);
+void ovs_ports_close(struct ovs_dp *d, bool keep);
 uint64_t ovs_ports_lost(struct ovs_dp *d);
 void ovs_port_seen(struct ovs_dp *d,
                    uint32_t port_no); /* some flow leads there: not to be reused */
+
+/* ovs_limit.c; the control thread. */
+int ovs_port_limit(struct dp *dp, uint32_t port_no, uint32_t kbps, uint32_t burst_kb);
+void ovs_limit_lift(struct ovs_dp *d, struct ovs_port *p); /* also one that was left there */
+uint64_t ovs_limit_dropped(struct ovs_dp *d, const struct ovs_port *p);
+void ovs_limits_close(struct ovs_dp *d); /* they stay in the kernel */
 
 /* ovs_tunnel.c */
 int ovs_tunnel_local(struct dp *dp, const struct ip *local, enum flow_tunnel type, struct error *e);

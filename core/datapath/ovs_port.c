@@ -236,6 +236,7 @@ int ovs_port_del(struct dp *dp, uint32_t port_no, struct error *e)
 
     if (!ovs_port_exists(d, port_no))
         return error_set(e, -ENOENT, NULL, "port", "no port %u", port_no);
+    ovs_limit_lift(d, d->ports[port_no]);
     del_vport(d, port_no); /* it may be gone with its interface */
     free_port(d, d->ports[port_no]);
     return 0;
@@ -270,12 +271,13 @@ static int dump_vports(struct ovs_dp *d, struct vports *all)
     return ovs_dump(&d->control, &d->buf, collect, all);
 }
 
-static struct dp_port describe(const struct ovs_port *p, const struct vport *v)
+static struct dp_port describe(struct ovs_dp *d, const struct ovs_port *p, const struct vport *v)
 {
     struct dp_port out = {.port_no = p->port_no, .upcalls = p->upcalls};
 
     memcpy(out.ifname, p->ifname, sizeof out.ifname);
     out.upcalls_lost = p->upcalls_lost + ovs_sock_drops(p->fd);
+    out.limited = ovs_limit_dropped(d, p);
     if (!v)
         return out;
     out.ifindex = v->ifindex;
@@ -303,7 +305,7 @@ int ovs_port_each(struct dp *dp, dp_port_fn *fn, void *aux)
     for (uint32_t no = 1; no <= d->top_port && !rc; no++) {
         if (!d->ports[no])
             continue;
-        struct dp_port p = describe(d->ports[no], with_number(&all, no));
+        struct dp_port p = describe(d, d->ports[no], with_number(&all, no));
 
         rc = fn(&p, aux);
     }
@@ -347,9 +349,13 @@ int ovs_ports_adopt(struct ovs_dp *d, struct error *e)
     return rc;
 }
 
-void ovs_ports_close(struct ovs_dp *d)
+void ovs_ports_close(struct ovs_dp *d, bool keep)
 {
-    for (uint32_t no = 1; no <= d->top_port; no++)
-        if (d->ports[no])
-            free_port(d, d->ports[no]);
+    for (uint32_t no = 1; no <= d->top_port; no++) {
+        if (!d->ports[no])
+            continue;
+        if (!keep)
+            ovs_limit_lift(d, d->ports[no]);
+        free_port(d, d->ports[no]);
+    }
 }

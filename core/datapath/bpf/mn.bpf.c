@@ -41,23 +41,6 @@ static __always_inline void use(struct fp_flow *f, __u32 bytes)
         f->used = now;
 }
 
-/* Processors may do this at once and then let a little more through; what is charged adds up. */
-static __always_inline bool limit_may(struct fp_port *port, __u32 bytes)
-{
-    __u64 now = bpf_ktime_get_ns(), paid = port->limit_ns, oldest = now - port->limit_depth_ns;
-
-    if (oldest > now)
-        oldest = 0;
-    if (paid < oldest) {
-        __sync_val_compare_and_swap(&port->limit_ns, paid, oldest);
-        paid = oldest;
-    }
-    if (paid >= now)
-        return false;
-    __sync_fetch_and_add(&port->limit_ns, bytes * port->limit_cost >> FP_COST_SHIFT);
-    return true;
-}
-
 SEC("tc")
 int mn_port(struct __sk_buff *skb)
 {
@@ -73,7 +56,7 @@ int mn_port(struct __sk_buff *skb)
     }
     st->rx_packets++;
     st->rx_bytes += frame_size(skb);
-    if (port->limit_cost && !limit_may(port, frame_size(skb))) {
+    if (port->limit.cost && !limit_may(&port->limit, frame_size(skb))) {
         st->limited++;
         return TC_ACT_SHOT;
     }

@@ -10,14 +10,9 @@
 #include <linux/if_packet.h>
 #include <linux/pkt_cls.h>
 
+#include "limit.h"
 #include "rewrite.h"
 #include "tunnel.h"
-
-/* With the tag that isn't in the bytes. */
-static __always_inline __u32 frame_size(struct __sk_buff *skb)
-{
-    return skb->len + (skb->vlan_present ? 4 : 0);
-}
 
 static __always_inline void count_tx(struct __sk_buff *skb, __u32 port_no)
 {
