@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#define CHECK_NS NSEC_PER_SEC /* between two looks whether the datapath is still there */
 #define LOCALS_NS                                                                                  \
     (500 * NSEC_PER_MSEC) /* until a tunnel address that isn't there yet is tried again */
 
@@ -427,6 +428,13 @@ static void start_workers(struct agent *a, uint64_t now)
     agent_call_topology(a, pass_start, when);
 }
 
+static uint64_t run_check(struct agent *a, uint64_t now)
+{
+    if (now >= a->next_check_ns)
+        a->next_check_ns = dp_check(a->opts.dp) == -ENOTSUP ? UINT64_MAX : now + CHECK_NS;
+    return a->next_check_ns;
+}
+
 uint64_t agent_run_control(struct agent *a, uint64_t now)
 {
     uint64_t next;
@@ -438,6 +446,7 @@ uint64_t agent_run_control(struct agent *a, uint64_t now)
     start_workers(a, now);
     clock_sooner(&next, run_locals(a, now));
     clock_sooner(&next, run_report(a, now));
+    clock_sooner(&next, run_check(a, now));
     clock_sooner(&next, agent_sweep_state(a, now));
     if (now >= a->next_stats_ns) {
         if (a->next_stats_ns)

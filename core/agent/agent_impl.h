@@ -35,7 +35,7 @@ struct agent {
         uint8_t type;
     } * locals; /* told to the datapath */
     size_t n_locals;
-    uint64_t next_stats_ns, next_locals_ns, next_sweep_ns;
+    uint64_t next_stats_ns, next_locals_ns, next_sweep_ns, next_check_ns;
     bool started; /* workers have been let loose */
 
     uint64_t ahead_ns;    /* atomic, control writes: agent's clock minus the datapath's */

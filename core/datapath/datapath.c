@@ -86,6 +86,11 @@ void dp_close(struct dp *dp, bool keep)
         dp->ops->close(dp, keep);
 }
 
+int dp_check(struct dp *dp)
+{
+    return dp->ops->check ? dp->ops->check(dp) : -ENOTSUP;
+}
+
 const char *dp_type(const struct dp *dp)
 {
     return dp->ops->type;

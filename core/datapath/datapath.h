@@ -40,6 +40,10 @@ int dp_open(const char *type, const struct dp_options *opts, struct dp **out, st
 /* keep: flows, ports and programs stay in the kernel, else no trace of the datapath remains. */
 void dp_close(struct dp *dp, bool keep);
 const char *dp_type(const struct dp *dp);
+/* Puts into the kernel again what others took out of it: the datapath, ports, tunnels.  Flows come
+ * back as packets miss them.  For the control thread, about once a second.  0: all is there, or is
+ * again; -ENOTSUP: nothing to look after (all but ovs); -ENODEV: not to be had now (log). */
+int dp_check(struct dp *dp);
 
 /* Ports.  Taking over an interface that is already a port gives its old number. */
 int dp_port_add(struct dp *dp, const char *ifname, uint32_t *port_no, struct error *e);
@@ -136,6 +140,7 @@ struct dp_ops {
     const char *type;
     int (*open)(const struct dp_options *opts, struct dp **out, struct error *e);
     void (*close)(struct dp *dp, bool keep);
+    int (*check)(struct dp *dp); /* or null */
     int (*port_add)(struct dp *dp, const char *ifname, uint32_t *port_no, struct error *e);
     int (*port_del)(struct dp *dp, uint32_t port_no, struct error *e);
     int (*port_each)(struct dp *dp, dp_port_fn *fn, void *aux);

@@ -60,7 +60,7 @@ static int on_datapath(unsigned index, const struct nlmsghdr *h, void *aux)
     return 0;
 }
 
-static int ask_datapath(struct ovs_dp *d, uint8_t cmd)
+static int ask_datapath(struct ovs_dp *d, uint8_t cmd, int *ifindex)
 {
     struct ovs_buf *b = &d->buf;
 
@@ -72,7 +72,7 @@ static int ask_datapath(struct ovs_dp *d, uint8_t cmd)
         ovs_put_u32(b, OVS_DP_ATTR_USER_FEATURES, FEATURES);
     }
     ovs_end(b);
-    return ovs_talk_one(&d->control, b, on_datapath, &d->ifindex);
+    return ovs_talk_one(&d->control, b, on_datapath, ifindex);
 }
 
 /* A range of netlink addresses of our own, the same after a restart; taken means that another
@@ -89,13 +89,16 @@ static int claim_pids(struct ovs_dp *d)
     return rc;
 }
 
-static int find_or_make(struct ovs_dp *d, bool *found, struct error *e)
+int ovs_find(struct ovs_dp *d, int *ifindex)
 {
-    int rc = ask_datapath(d, OVS_DP_CMD_GET);
+    return ask_datapath(d, OVS_DP_CMD_GET, ifindex);
+}
 
-    *found = !rc;
-    if (rc == -ENODEV)
-        rc = ask_datapath(d, OVS_DP_CMD_NEW);
+int ovs_make(struct ovs_dp *d, struct error *e)
+{
+    int ifindex = 0, rc = ask_datapath(d, OVS_DP_CMD_NEW, &ifindex);
+
+    d->ifindex = ifindex;
     if (rc == -EEXIST)
         return error_set(e, rc, NULL, "datapath", "an interface '%s' exists already", d->ifname);
     if (rc == -EPERM)
@@ -104,12 +107,20 @@ static int find_or_make(struct ovs_dp *d, bool *found, struct error *e)
               : 0;
 }
 
+void ovs_remove(struct ovs_dp *d)
+{
+    int ifindex;
+
+    ask_datapath(d, OVS_DP_CMD_DEL, &ifindex);
+    d->ifindex = 0;
+}
+
 static void ovs_close(struct dp *dp, bool keep)
 {
     struct ovs_dp *d = ovs_of(dp);
 
-    if (!keep && d->ifindex)
-        ask_datapath(d, OVS_DP_CMD_DEL);
+    if (!keep && (d->ifindex || d->lost))
+        ovs_remove(d);
     free_dp(d, keep);
 }
 
@@ -128,7 +139,7 @@ static int start(struct ovs_dp *d, bool found, struct error *e)
         error_set(e, rc, NULL, "datapath", "can't read the flows: %s", strerror(-rc));
     if (!rc)
         log_info("datapath", "took over a running datapath name=%s flows=%u", d->name,
-                 atomic_load(&d->n_flows));
+                 ovs_n_flows(d));
     return rc;
 }
 
@@ -138,12 +149,15 @@ static int ovs_open(const struct dp_options *opts, struct dp **out, struct error
         return error_set(e, -EINVAL, NULL, "name", "'%s' is too long", opts->name);
     struct ovs_dp *d = new_dp(opts);
     bool found = false;
-    int rc = ovs_families(d->families, e);
+    int ifindex = 0, rc = ovs_families_find(d, e);
 
     if (!rc && (rc = ovs_sock_open(&d->control)))
         error_set(e, rc, NULL, "datapath", "can't open a netlink socket");
-    if (!rc)
-        rc = find_or_make(d, &found, e);
+    if (!rc) {
+        found = !ovs_find(d, &ifindex);
+        d->ifindex = ifindex;
+        rc = found ? 0 : ovs_make(d, e);
+    }
     if (!rc)
         rc = start(d, found, e);
     if (rc) {
@@ -170,6 +184,7 @@ static int ovs_counters(struct dp *dp, dp_counter_fn *fn, void *aux)
         {"table_full", atomic_load(&d->table_full)},
         {"flow_covered", atomic_load(&d->overlap)},
         {"send_failed", atomic_load(&d->exec_failed)},
+        {"made_again", atomic_load(&d->made_again)},
     };
     int rc = 0;
 
@@ -182,7 +197,7 @@ static void ovs_memory(struct dp *dp, uint64_t *kernel, uint64_t *process)
 {
     struct ovs_dp *d = ovs_of(dp);
 
-    *kernel = (uint64_t)atomic_load(&d->n_flows) * FLOW_BYTES;
+    *kernel = (uint64_t)ovs_n_flows(d) * FLOW_BYTES;
     *process = sizeof *d + d->buf.room;
     for (unsigned i = 0; i < d->opts.n_queues; i++)
         *process += d->queues[i].buf.room;
@@ -194,6 +209,7 @@ const struct dp_ops dp_ovs_ops = {
     .type = "ovs",
     .open = ovs_open,
     .close = ovs_close,
+    .check = ovs_check,
     .port_add = ovs_port_add,
     .port_del = ovs_port_del,
     .port_each = ovs_port_each,

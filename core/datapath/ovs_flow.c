@@ -231,7 +231,7 @@ int ovs_flow_put(struct dp *dp, unsigned queue, const struct dp_flow *flows, siz
     for (size_t i = 0; i < n; i++) {
         if (b->n + OVS_N_VARIANTS > OVS_BATCH || b->size > OVS_BATCH_BYTES)
             flush(d, queue, &batch, flows, results);
-        if (atomic_load(&d->n_flows) >= d->opts.max_flows) {
+        if (ovs_n_flows(d) >= d->opts.max_flows) {
             flush(d, queue, &batch, flows, results);
             if (!exists(d, queue, &flows[i])) {
                 atomic_fetch_add(&d->table_full, 1);

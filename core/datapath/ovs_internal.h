@@ -1,6 +1,7 @@
 /* The Open vSwitch datapath's own structures, shared by its files only.
  *
  *   ovs.c          open, close, adopt; counters, memory
+ *   ovs_check.c    the same again, when others took it away
  *   ovs_nl.c       generic netlink: sockets, messages in batches, dumps
  *   ovs_port.c     ports
  *   ovs_limit.c    what they may send
@@ -99,9 +100,9 @@ struct ovs_dp {
     struct dp dp;
     struct dp_options opts; /* opts.name is 'name' */
     char name[64];
-    char ifname[16]; /* the datapath's, and its local port's */
-    int ifindex;
-    int families[OVS_N_FAMILIES];
+    char ifname[16];    /* the datapath's, and its local port's */
+    atomic_int ifindex; /* it and families change when the kernel's has to be made again */
+    atomic_int families[OVS_N_FAMILIES];
     uint32_t pid_base; /* netlink address of port n: pid_base + n */
     struct ovs_sock control;
     struct ovs_buf buf;
@@ -118,9 +119,11 @@ struct ovs_dp {
     struct ovs_bind *binds;
 
     struct ovs_queue queues[DP_MAX_QUEUES];
-    atomic_uint n_flows;
-    atomic_ulong table_full, overlap, exec_failed, exec_ttl, malformed;
+    atomic_int n_flows; /* about: what others remove isn't known at once */
+    atomic_ulong table_full, overlap, exec_failed, exec_ttl, made_again;
     uint64_t unknown_keys;
+    unsigned checks;
+    bool lost; /* and it was said */
 };
 
 static inline struct ovs_dp *ovs_of(struct dp *dp)
@@ -128,8 +131,16 @@ static inline struct ovs_dp *ovs_of(struct dp *dp)
     return (struct ovs_dp *)dp;
 }
 
+static inline unsigned ovs_n_flows(struct ovs_dp *d)
+{
+    int n = atomic_load(&d->n_flows);
+
+    return n > 0 ? (unsigned)n : 0;
+}
+
 /* ovs_nl.c */
 int ovs_families(int families[OVS_N_FAMILIES], struct error *e);
+int ovs_families_find(struct ovs_dp *d, struct error *e); /* into d->families */
 int ovs_sock_open(struct ovs_sock *s);
 void ovs_sock_close(struct ovs_sock *s);
 /* A socket that only receives, at a fixed address; -EADDRINUSE when somebody has it. */
@@ -169,6 +180,15 @@ int ovs_dump(struct ovs_sock *s, struct ovs_buf *b, ovs_reply_fn *fn, void *aux)
 /* Attributes of an answer of any of the four families; -EBADMSG. */
 struct nlattr;
 int ovs_attrs(const struct nlmsghdr *h, struct nlattr **attrs, int max);
+
+/* ovs.c: the kernel's datapath of our name, with its number; -ENODEV: there is none. */
+int ovs_find(struct ovs_dp *d, int *ifindex);
+/* Makes it. */
+int ovs_make(struct ovs_dp *d, struct error *e);
+void ovs_remove(struct ovs_dp *d);
+
+/* ovs_check.c */
+int ovs_check(struct dp *dp);
 
 /* ovs_key.c.  A flow is one or several of the kernel's, which always looks at tags: variants. */
 enum ovs_variant { OVS_UNTAGGED, OVS_TAGGED, OVS_TAGGED_TWICE, OVS_N_VARIANTS };
@@ -220,6 +240,9 @@ int ovs_port_each(struct dp *dp, dp_port_fn *fn, void *aux);
 bool ovs_port_exists(struct ovs_dp *d, uint32_t port_no);
 int ovs_ports_adopt(struct ovs_dp *d, struct error *e);
 void ovs_ports_close(struct ovs_dp *d, bool keep);
+/* Ports, and tunnels' ports, that the kernel's datapath doesn't have and could: puts them back and
+ * returns how many, or an error. */
+int ovs_ports_mend(struct ovs_dp *d);
 uint64_t ovs_ports_lost(struct ovs_dp *d);
 void ovs_port_seen(struct ovs_dp *d,
                    uint32_t port_no); /* some flow leads there: not to be reused */
@@ -236,6 +259,8 @@ int ovs_tunnel_bind(struct dp *dp, uint32_t tun_id, uint32_t port_no, struct err
 int ovs_tunnel_unbind(struct dp *dp, uint32_t tun_id);
 void ovs_tunnel_adopt_bind(struct ovs_dp *d, uint32_t tun_id, uint32_t port_no);
 void ovs_tunnels_count(struct ovs_dp *d); /* unknown keys that came since */
+int ovs_tunnel_make_port(struct ovs_dp *d, enum flow_tunnel type);
+int ovs_tunnels_mend(struct ovs_dp *d); /* all keys anew */
 void ovs_tunnels_close(struct ovs_dp *d);
 
 /* ovs_recv.c */

@@ -39,6 +39,15 @@ int ovs_families(int families[OVS_N_FAMILIES], struct error *e)
     return rc;
 }
 
+int ovs_families_find(struct ovs_dp *d, struct error *e)
+{
+    int families[OVS_N_FAMILIES], rc = ovs_families(families, e);
+
+    for (unsigned i = 0; i < OVS_N_FAMILIES && !rc; i++)
+        d->families[i] = families[i];
+    return rc;
+}
+
 int ovs_sock_open(struct ovs_sock *s)
 {
     int size = ANSWERS, one = 1;

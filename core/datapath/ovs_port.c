@@ -184,7 +184,7 @@ static int take_over(struct ovs_dp *d, struct ovs_port *p)
     rc = make_vport(d, p, OVS_VPORT_CMD_NEW);
     if (!rc)
         rc = get_vport(d, p->port_no, &v);
-    if (!rc)
+    if (!rc && v.ifindex != p->ifindex)
         set_base(p, &v);
     return rc;
 }
@@ -311,6 +311,34 @@ int ovs_port_each(struct dp *dp, dp_port_fn *fn, void *aux)
     }
     free(all.v);
     return rc;
+}
+
+/* The interface may be gone, or its new namesake be none of Ethernet's: the agent's business. */
+static int mend_port(struct ovs_dp *d, struct ovs_port *p)
+{
+    int rc = if_nametoindex(p->ifname) ? take_over(d, p) : -ENODEV;
+
+    if (rc && rc != -ENODEV && rc != -EINVAL)
+        log_limited(LOG_LVL_WARN, "datapath", "port %s was taken out and can't be put back: %s",
+                    p->ifname, strerror(-rc));
+    return rc;
+}
+
+int ovs_ports_mend(struct ovs_dp *d)
+{
+    struct vports all;
+    int rc = dump_vports(d, &all), n = 0;
+
+    for (unsigned t = 0; t < ARRAY_SIZE(d->tunnels) && !rc; t++)
+        if (d->tunnels[t] && !with_number(&all, OVS_TUNNEL_PORT + t)) {
+            rc = ovs_tunnel_make_port(d, t);
+            n += !rc;
+        }
+    for (uint32_t no = 1; no <= d->top_port && !rc; no++)
+        if (d->ports[no] && !with_number(&all, no))
+            n += !mend_port(d, d->ports[no]);
+    free(all.v);
+    return rc ? rc : n;
 }
 
 uint64_t ovs_ports_lost(struct ovs_dp *d)

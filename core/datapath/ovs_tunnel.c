@@ -30,7 +30,7 @@ static bool have_address(const struct ip *ip)
     return !rc;
 }
 
-static int make_port(struct ovs_dp *d, enum flow_tunnel type)
+int ovs_tunnel_make_port(struct ovs_dp *d, enum flow_tunnel type)
 {
     struct ovs_buf *b = &d->buf;
     char ifname[16];
@@ -228,7 +228,7 @@ int ovs_tunnel_local(struct dp *dp, const struct ip *local, enum flow_tunnel typ
         return error_set(e, -EADDRNOTAVAIL, NULL, "local",
                          "no interface of this host has the address %s", ip_format(local, s));
     if (!d->tunnels[type])
-        rc = make_port(d, type);
+        rc = ovs_tunnel_make_port(d, type);
     if (rc)
         return refuse(d, type, rc, e);
     d->tunnels[type] = true;
@@ -238,6 +238,17 @@ int ovs_tunnel_local(struct dp *dp, const struct ip *local, enum flow_tunnel typ
     for (struct ovs_bind *bind = d->binds; bind && !rc; bind = bind->hh.next)
         rc = install(d, bind, endpoint);
     return rc ? error_set(e, rc, NULL, "tunnel key", "can't bind keys: %s", strerror(-rc)) : 0;
+}
+
+int ovs_tunnels_mend(struct ovs_dp *d)
+{
+    int rc = 0;
+
+    for (struct ovs_bind *bind = d->binds; bind; bind = bind->hh.next)
+        for (unsigned i = 0; i < OVS_N_ENDPOINTS && !rc; i++)
+            if (d->endpoints[i])
+                rc = install(d, bind, i);
+    return rc;
 }
 
 void ovs_tunnels_count(struct ovs_dp *d)

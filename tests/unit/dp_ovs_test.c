@@ -226,6 +226,203 @@ static void test_removed_under_us(void **state)
     rig_close(r);
 }
 
+static void foreign_open(struct foreign *f)
+{
+    struct error e = {0};
+
+    *f = (struct foreign){.sock.fd = -1};
+    assert_int_equal(ovs_families(f->families, &e), 0);
+    assert_int_equal(ovs_sock_open(&f->sock), 0);
+}
+
+static void foreign_close(struct foreign *f)
+{
+    ovs_sock_close(&f->sock);
+    ovs_buf_free(&f->buf);
+}
+
+static void remove_ours(struct rig *r)
+{
+    struct foreign f;
+    char ifname[16];
+
+    dp_device_name(r->name, "ovs", ifname);
+    foreign_open(&f);
+    assert_int_equal(foreign_dp(&f, ifname, OVS_DP_CMD_DEL), 0);
+    foreign_close(&f);
+}
+
+static int see_port(const struct ovs_view_port *p, void *aux)
+{
+    *(unsigned *)aux += !strcmp(p->type, "vxlan") || !strcmp(p->type, "gre");
+    return 0;
+}
+
+static unsigned n_tunnel_ports(struct rig *r)
+{
+    struct error e = {0};
+    char ifname[16];
+    unsigned n = 0;
+
+    dp_device_name(r->name, "ovs", ifname);
+    assert_int_equal(ovs_view_ports(ifname, see_port, &n, &e), 0);
+    return n;
+}
+
+/* A rig with a flow, a tunnel of each type and a key. */
+static struct rig *well_used(struct frame *frame)
+{
+    struct flow_key k = key_of(WIRE_PROTO_UDP, "10.0.0.1", "10.0.0.2", 1, 2), mask = mask_all();
+    struct rig *r = rig_open("ovs", 2);
+    struct ip local = IP("10.9.0.1");
+    struct error e = {0};
+
+    *frame = frame_of(&k);
+    struct flow_key key = rig_key(r, 1, frame);
+    struct flow_out out = rig_out(r, 2);
+
+    rig_shell("ip addr add 10.9.0.1/24 dev lo");
+    rig_flow(r, &key, &mask, &out, 1);
+    assert_int_equal(dp_tunnel_local(r->dp, &local, FLOW_TUNNEL_VXLAN, &e), 0);
+    assert_int_equal(dp_tunnel_local(r->dp, &local, FLOW_TUNNEL_GRE, &e), 0);
+    assert_int_equal(dp_tunnel_bind(r->dp, 77, r->port[2], &e), 0);
+    assert_int_equal(dp_check(r->dp), 0);
+    rig_send(r, 1, frame);
+    rig_expect(r, 2, frame);
+    return r;
+}
+
+/* Ports have their numbers, tunnels their keys; the packet comes up and its flow is put again. */
+static void expect_well(struct rig *r, struct frame *frame)
+{
+    struct flow_key key = rig_key(r, 1, frame), mask = mask_all();
+    struct flow_out out = rig_out(r, 2);
+    uint64_t n = 0;
+    char ifname[16];
+    struct error e = {0};
+
+    assert_int_equal(dp_flow_each(r->dp, count_flow, &n), 0);
+    assert_int_equal(n, 0);
+    dp_device_name(r->name, "ovs", ifname);
+    assert_int_equal(ovs_view_flows(ifname, count_any, &n, &e), 0);
+    assert_int_equal(n, 2 * OVS_N_TAGGINGS); /* of the key */
+    assert_int_equal(n_tunnel_ports(r), 2);
+    rig_send(r, 1, frame);
+    rig_expect_upcall(r, 1, frame, DP_MISS);
+    rig_flow(r, &key, &mask, &out, 1);
+    rig_send(r, 1, frame);
+    rig_expect(r, 2, frame);
+    assert_int_equal(dp_check(r->dp), 0);
+}
+
+static void test_made_again(void **state)
+{
+    struct frame frame;
+    struct foreign f;
+    char ifname[16];
+
+    (void)state;
+    if (!have_module())
+        skip();
+    struct rig *r = well_used(&frame);
+
+    remove_ours(r);
+    assert_int_equal(dp_check(r->dp), 0);
+    expect_well(r, &frame);
+    assert_int_equal(rig_counter(r, "made_again"), 1);
+
+    remove_ours(r); /* and another of its name is there */
+    dp_device_name(r->name, "ovs", ifname);
+    foreign_open(&f);
+    assert_int_equal(foreign_dp(&f, ifname, OVS_DP_CMD_NEW), 0);
+    foreign_close(&f);
+    assert_int_equal(dp_check(r->dp), 0);
+    expect_well(r, &frame);
+    assert_int_equal(rig_counter(r, "made_again"), 2);
+    rig_close(r);
+}
+
+/* One interface was gone by then: it comes when it comes. */
+static void test_made_again_without_an_interface(void **state)
+{
+    struct frame frame;
+    struct error e = {0};
+    uint32_t no;
+
+    (void)state;
+    if (!have_module())
+        skip();
+    struct rig *r = well_used(&frame);
+
+    assert_int_equal(net_link_del("p2"), 0);
+    close(r->sock[2]);
+    r->sock[2] = -1;
+    remove_ours(r);
+    assert_int_equal(dp_check(r->dp), 0);
+    rig_cable(r, 2);
+    assert_int_equal(dp_port_add(r->dp, "p2", &no, &e), 0);
+    assert_int_equal(no, r->port[2]);
+    expect_well(r, &frame);
+    rig_close(r);
+}
+
+/* A port taken out of our datapath is put back. */
+static void test_port_taken_out(void **state)
+{
+    struct frame frame;
+    struct foreign f;
+    char ifname[16];
+
+    (void)state;
+    if (!have_module())
+        skip();
+    struct rig *r = well_used(&frame);
+
+    dp_device_name(r->name, "ovs", ifname);
+    foreign_open(&f);
+    assert_int_equal(foreign_dp(&f, ifname, OVS_DP_CMD_GET), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        ovs_buf_reset(&f.buf, &f.sock);
+        ovs_begin(&f.buf, f.families[OVS_VPORT], OVS_VPORT_CMD_DEL, 0, f.ifindex);
+        ovs_put_u32(&f.buf, OVS_VPORT_ATTR_PORT_NO, i ? r->port[1] : OVS_TUNNEL_PORT);
+        ovs_end(&f.buf);
+        assert_int_equal(ovs_talk_one(&f.sock, &f.buf, NULL, NULL), 0);
+    }
+    foreign_close(&f);
+    assert_int_equal(n_tunnel_ports(r), 1);
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(dp_check(r->dp), 0);
+    assert_int_equal(n_tunnel_ports(r), 2);
+    rig_send(r, 1, &frame);
+    rig_expect(r, 2, &frame); /* by its flow, that stayed */
+    assert_int_equal(rig_counter(r, "made_again"), 0);
+    rig_close(r);
+}
+
+/* The module is unloaded under us and comes back.  Only in the test's own machine. */
+static void test_module_unloaded(void **state)
+{
+    struct frame frame;
+    struct dp_upcall up;
+
+    (void)state;
+    if (!have_module() || !getenv("MN_VM"))
+        skip();
+    struct rig *r = well_used(&frame);
+
+    remove_ours(r);
+    rig_shell("rmmod vport_vxlan vport_gre openvswitch");
+    assert_int_equal(dp_check(r->dp), -ENODEV);
+    assert_int_equal(dp_check(r->dp), -ENODEV);
+    assert_int_equal(dp_recv(r->dp, 0, &up, 1), 0);
+    rig_shell("insmod /modules/openvswitch.ko");
+    assert_int_equal(dp_check(r->dp), -ENODEV); /* no ports for tunnels yet */
+    rig_shell("insmod /modules/vport-vxlan.ko && insmod /modules/vport-gre.ko");
+    assert_int_equal(dp_check(r->dp), 0);
+    expect_well(r, &frame);
+    rig_close(r);
+}
+
 /* Answers that are cut or unknown. */
 static void test_bad_answers(void **state)
 {
@@ -251,8 +448,26 @@ static void test_bad_answers(void **state)
     assert_null(attrs[OVS_FLOW_ATTR_KEY]);
 }
 
-int main(void)
+/* "remove NAME": for tests that need somebody who does that to an agent. */
+static int remove_named(const char *name)
 {
+    struct foreign f;
+    struct error e = {0};
+
+    if (ovs_families(f.families, &e) || ovs_sock_open(&f.sock))
+        return 1;
+    f.buf = (struct ovs_buf){0};
+    int rc = foreign_dp(&f, name, OVS_DP_CMD_DEL);
+
+    foreign_close(&f);
+    return rc != 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 3 && !strcmp(argv[1], "remove"))
+        return remove_named(argv[2]);
+
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_no_module),
         cmocka_unit_test(test_choices),
@@ -260,6 +475,10 @@ int main(void)
         cmocka_unit_test_teardown(test_others, rig_teardown),
         cmocka_unit_test_teardown(test_strangers, rig_teardown),
         cmocka_unit_test_teardown(test_removed_under_us, rig_teardown),
+        cmocka_unit_test_teardown(test_made_again, rig_teardown),
+        cmocka_unit_test_teardown(test_made_again_without_an_interface, rig_teardown),
+        cmocka_unit_test_teardown(test_port_taken_out, rig_teardown),
+        cmocka_unit_test_teardown(test_module_unloaded, rig_teardown),
     };
 
     return cmocka_run_group_tests_name("Open vSwitch", tests, NULL, NULL);
