@@ -7,8 +7,9 @@
 #include "base/log.h"
 #include "datapath/ovs_internal.h"
 
-#define PORTS_EVERY 5u /* checks; the list of ports is longer than the answer to "are you there?"  \
-                        */
+#define PORTS_EVERY                                                                                \
+    5u /* checks; the list of ports is longer than the answer to "are you there?"                  \
+        */
 
 /* Families have other numbers once the module has been loaded again; asking for them loads it where
  * the kernel may do that. */

@@ -265,6 +265,7 @@ struct dump {
     struct ovs_dp *d;
     dp_flow_fn *fn;
     void *aux;
+    int n; /* told */
     struct pending *pending;
     struct ovs_note *note; /* of the flow at hand */
     struct ovs_buf
@@ -279,6 +280,7 @@ static int tell(struct dump *dump, const struct ovs_note *note, const struct dp_
                         .outs = note->outs,
                         .n_outs = note->n_outs};
 
+    dump->n++;
     return dump->fn(&f, stats, dump->aux);
 }
 
@@ -381,11 +383,16 @@ static int dump_flows(struct dump *dump)
     return rc;
 }
 
+/* Also corrects the count of flows, unless it moves meanwhile: others may have removed some. */
 int ovs_flow_each(struct dp *dp, dp_flow_fn *fn, void *aux)
 {
-    struct dump dump = {.d = ovs_of(dp), .fn = fn, .aux = aux};
+    struct ovs_dp *d = ovs_of(dp);
+    struct dump dump = {.d = d, .fn = fn, .aux = aux};
+    int before = atomic_load(&d->n_flows), rc = dump_flows(&dump);
 
-    return dump_flows(&dump);
+    if (!rc)
+        atomic_compare_exchange_strong(&d->n_flows, &before, dump.n);
+    return rc;
 }
 
 struct adoption {

@@ -2,7 +2,9 @@
  *
  * The kernel deals with a message while it is being sent, so when a batch has been sent all answers
  * are there to read: only errors, unless an answer was asked for.  That saves an acknowledgement
- * for each flow. */
+ * for each flow.  Answers that the socket's buffer can't take are lost, and the kernel tells of the
+ * first only (ENOBUFS): then nothing is known of the batch or the dump, which the caller is told,
+ * and the socket, which may stay deaf or in the middle of a dump, is given up for a new one. */
 #include <netlink/attr.h>
 #include <netlink/genl/ctrl.h>
 #include <netlink/genl/genl.h>
@@ -13,6 +15,7 @@
 
 #include <linux/sock_diag.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "datapath/ovs_internal.h"
 
@@ -197,15 +200,33 @@ void ovs_nest_end(struct ovs_buf *b, uint32_t at)
 
 /* Conversations. */
 
+static void start_over(struct ovs_sock *s)
+{
+    ovs_sock_close(s);
+    ovs_sock_open(s);
+}
+
 static int send_all(struct ovs_sock *s, const struct ovs_buf *b)
 {
-    struct sockaddr_nl to = {.nl_family = AF_NETLINK};
-
+    if (s->fd < 0)
+        start_over(s);
     s->seq = b->first + MAX(b->n, 1u);
-    while (sendto(s->fd, b->data, b->size, 0, (struct sockaddr *)&to, sizeof to) < 0)
+    while (send(s->fd, b->data, b->size, 0) < 0)
         if (errno != EINTR)
             return -errno;
     return 0;
+}
+
+/* Why nothing could be read. */
+static int recv_failed(struct ovs_sock *s)
+{
+    int rc = -errno;
+
+    if (rc == -ENOBUFS) {
+        log_limited(LOG_LVL_WARN, "datapath", "answers of the kernel were lost");
+        start_over(s);
+    }
+    return rc;
 }
 
 /* Messages of one datagram, those of this conversation; *done when the last of a dump was there. */
@@ -256,7 +277,7 @@ int ovs_talk(struct ovs_sock *s, struct ovs_buf *b, int *rcs, ovs_reply_fn *fn, 
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             break;
         if (n < 0)
-            rc = -errno; /* ENOBUFS: answers are missing, so nothing is known */
+            rc = recv_failed(s);
         else
             take_answers(b, data, (size_t)n, rcs, fn, aux, &done);
     }
@@ -304,7 +325,9 @@ int ovs_dump(struct ovs_sock *s, struct ovs_buf *b, ovs_reply_fn *fn, void *aux)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0) {
-            result = result ? result : -errno;
+            int rc = recv_failed(s);
+
+            result = result ? result : rc;
             break;
         }
         int rc = take_answers(b, data, (size_t)n, NULL, result ? NULL : fn, aux, &done);
