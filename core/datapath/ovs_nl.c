@@ -8,6 +8,7 @@
 #include <netlink/attr.h>
 #include <netlink/genl/ctrl.h>
 #include <netlink/genl/genl.h>
+#include <netlink/msg.h>
 #include <netlink/netlink.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -235,8 +236,8 @@ static int take_answers(const struct ovs_buf *b, uint8_t *data, size_t size, int
 {
     int left = (int)size, result = 0;
 
-    for (struct nlmsghdr *h = (struct nlmsghdr *)data; NLMSG_OK(h, (unsigned)left);
-         h = NLMSG_NEXT(h, left)) {
+    for (struct nlmsghdr *h = (struct nlmsghdr *)data; nlmsg_ok(h, left);
+         h = nlmsg_next(h, &left)) {
         unsigned index = h->nlmsg_seq - b->first;
         int rc = 0;
 

@@ -5,7 +5,7 @@
  * the rest); the messages in them get sequence numbers that belong to the conversation, for others
  * are passed over at once, and types that somebody looks at.  An end of the dump comes last. */
 #include <netlink/attr.h>
-#include <netlink/netlink.h>
+#include <netlink/msg.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -24,8 +24,7 @@ static void adopt(uint8_t *p, size_t size)
 {
     int left = (int)size;
 
-    for (struct nlmsghdr *h = (struct nlmsghdr *)p; NLMSG_OK(h, (unsigned)left);
-         h = NLMSG_NEXT(h, left)) {
+    for (struct nlmsghdr *h = (struct nlmsghdr *)p; nlmsg_ok(h, left); h = nlmsg_next(h, &left)) {
         h->nlmsg_seq = SEQ + (h->nlmsg_seq & 3);
         if (h->nlmsg_type & 3)
             h->nlmsg_type = FAMILY;
@@ -53,6 +52,44 @@ static void feed(int fd, const uint8_t *data, size_t size, bool upcalls)
         data += n + 1;
         free(copy);
     }
+    send(fd, &end, sizeof end, 0);
+}
+
+/* Flows with notes, as ours are, of anything: what chance would take long to make. */
+static void feed_notes(struct ovs_dp *d, int fd, const uint8_t *data, size_t size)
+{
+    struct nlmsghdr end = {.nlmsg_len = sizeof end, .nlmsg_type = NLMSG_DONE, .nlmsg_seq = SEQ};
+    struct dp_flow f = {0};
+    struct ovs_buf b = {0};
+    uint8_t id[16] = {0}, n_flows = size ? *data : 0;
+
+    ovs_buf_reset(&b, &d->control);
+    for (unsigned i = 0; i < n_flows % 8u; i++) {
+        size_t n = MIN(size, sizeof f.key + sizeof f.mask);
+        struct flow_out outs[4] = {0};
+
+        memcpy(&f, data, n); /* key, mask */
+        data += n;
+        size -= n;
+        n = MIN(size, sizeof outs);
+        memcpy(outs, data, n);
+        data += n;
+        size -= n;
+        f.outs = outs;
+        f.n_outs = n % 5;
+        id[0] = size ? *data & 0x1f : 0;
+        ovs_begin(&b, FAMILY, OVS_FLOW_CMD_NEW, 0, 1);
+        ovs_put(&b, OVS_FLOW_ATTR_UFID, id, sizeof id);
+        uint32_t nest = ovs_nest(&b, OVS_FLOW_ATTR_ACTIONS);
+
+        ovs_note_put_flow(&b, d, &f);
+        ovs_nest_end(&b, nest);
+        ovs_end(&b);
+        ((struct nlmsghdr *)(b.data + b.msg))->nlmsg_seq = SEQ;
+    }
+    if (b.size)
+        send(fd, b.data, b.size, MSG_DONTWAIT);
+    ovs_buf_free(&b);
     send(fd, &end, sizeof end, 0);
 }
 
@@ -123,9 +160,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     struct ovs_dp *d = new_dp(sv[0]);
 
-    feed(sv[1], data + 1, size - 1, data[0] % 4 == 2);
-    switch (data[0] % 4) {
+    if (data[0] % 5 == 4)
+        feed_notes(d, sv[1], data + 1, size - 1);
+    else
+        feed(sv[1], data + 1, size - 1, data[0] % 5 == 2);
+    switch (data[0] % 5) {
     case 0:
+    case 4:
         ovs_flow_each(&d->dp, on_flow, &sum);
         break;
     case 1:
