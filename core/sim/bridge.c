@@ -150,7 +150,7 @@ static void flood_exterior(struct run *r, const struct topo_bridge *b, const str
         if (in && b->exterior[i] == in->obj.self)
             continue;
         const struct topo_port *p = peek_port(r, b->exterior[i]);
-        if (p && p->admin_up && p->active && !p->service && flood_reaches(b, in, p->vlan, vid))
+        if (p && p->admin_up && topo_port_takes(p) && !p->service && flood_reaches(b, in, p->vlan, vid))
             branch(r, b, in, p);
     }
 }

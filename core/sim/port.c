@@ -134,10 +134,12 @@ void port_ingress_anyway(struct run *r, const struct topo_port *p)
 static void emit(struct run *r, const struct topo_port *p)
 {
     if (topo_port_exterior(p)) {
-        if (!p->active) {
+        if (!topo_port_takes(p)) {
             drop(r, SIM_PORT_INACTIVE, &p->obj);
             return;
         }
+        if (unlikely(p->silent))
+            TRAIL_OBJ(r, &p->obj, "its host is silent, and is sent what is for the port");
         if (unlikely(r->at.tracked))
             conn_emitted(r, p);
         out_port(r, p);

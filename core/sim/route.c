@@ -15,17 +15,27 @@ tell_unusable(struct run *r, const struct topo_route *route, const struct topo_p
                                   : "has no peer");
 }
 
-/* A route counts while its port can carry packets. */
+struct search {
+    struct run *r;
+    bool last_resort;
+    bool silent; /* a route was passed over whose port is */
+};
+
+/* A route counts while its port can carry packets.  Where none does, one counts whose host nobody
+ * has heard of: it may only be cut off from the store, and if it is dead nothing is lost. */
 static bool usable(const struct topo_route *route, void *aux)
 {
-    struct run *r = aux;
+    struct search *s = aux;
+    struct run *r = s->r;
     const struct topo_port *p;
 
     if (route->hop == TOPO_HOP_BLACKHOLE || route->hop == TOPO_HOP_REJECT)
         return true;
     add_tag(r, tag_object(route->port));
     p = peek_port(r, route->port);
-    bool carries = p && p->admin_up && (topo_port_exterior(p) ? p->active : p->peer != 0);
+    bool takes = p && (p->active || (s->last_resort && p->silent));
+    bool carries = p && p->admin_up && (topo_port_exterior(p) ? takes : p->peer != 0);
+    s->silent |= p && p->admin_up && p->silent;
     if (unlikely(!carries && r->in->want_trail))
         tell_unusable(r, route, p);
     return carries;
@@ -78,8 +88,13 @@ static void __attribute__((cold)) tell(struct run *r, const struct topo_route *r
 const struct topo_route *route_lookup(struct run *r, const struct topo_router *rt)
 {
     struct topo_lpm_result found;
+    struct search s = {.r = r};
 
-    topo_lpm_lookup(rt->routes, PEEK(r, ip_dst), PEEK(r, ip_src), usable, r, &found);
+    topo_lpm_lookup(rt->routes, PEEK(r, ip_dst), PEEK(r, ip_src), usable, &s, &found);
+    if (unlikely(!found.n && s.silent)) {
+        s.last_resort = true;
+        topo_lpm_lookup(rt->routes, PEEK(r, ip_dst), PEEK(r, ip_src), usable, &s, &found);
+    }
     SEE_PREFIX(r, ip_dst, found.dst_bits, dst_bits);
     SEE_PREFIX(r, ip_src, found.src_bits, src_bits);
     add_dst_tag(r, rt->obj.self, PEEK(r, ip_dst), found.dst_bits);

@@ -16,6 +16,8 @@ static const struct ports_options defaults = {
     .recycle_ns = 5 * 3600 * NSEC_PER_SEC,
 };
 
+#define VERIFY_NS (5 * NSEC_PER_SEC) /* leases are looked at within, after a reconnect */
+
 enum { NEEDS_AT_ONCE = 16, MOST_NEEDS = 65536 };
 
 static void needs_add(struct needs *n, const struct need *need)
@@ -238,11 +240,16 @@ static void meet_needs(struct ports *p, uint64_t now, uint64_t wall_ms)
 
 /* Without the store */
 
+/* All agents come back at one moment, and looking at its leases costs each some reads: not all at
+ * once, but soon where connections wait for it. */
 void ports_connection(struct ports *p, uint64_t now_ns, bool connected)
 {
     if (!connected && p->connected)
         p->cut_since = now_ns;
-    p->verify |= connected && !p->connected;
+    if (connected && !p->connected) {
+        p->verify = true;
+        p->verify_at = now_ns + hash_u64(now_ns ^ p->inc) % (p->cut ? NSEC_PER_SEC : VERIFY_NS);
+    }
     p->connected = connected;
     p->retry_at = 0;
 }
@@ -333,9 +340,9 @@ uint64_t ports_run(struct ports *p, uint64_t now, uint64_t wall_ms)
         if (now - p->cut_since >= p->opt.cut_ns)
             cut(p, true);
     } else if (now >= p->retry_at) {
-        if (p->verify)
+        if (p->verify && now >= p->verify_at)
             rc = verify_all(p, wall_ms);
-        if (!store_failed(p, rc, now))
+        if (!store_failed(p, rc, now) && !p->cut)
             meet_needs(p, now, wall_ms);
     }
     bool more = ports_scan(p, now, wall_ms);
@@ -351,8 +358,10 @@ uint64_t ports_run(struct ports *p, uint64_t now, uint64_t wall_ms)
         next = MIN(next, p->cut_since + p->opt.cut_ns);
     for (size_t i = 0; i < p->n_exhausted; i++)
         next = MIN(next, p->exhausted[i].until_ns);
-    if (p->connected && (p->needs.n || p->verify))
+    if (p->connected && p->needs.n && !p->cut)
         next = MIN(next, MAX(now, p->retry_at));
+    if (p->connected && p->verify)
+        next = MIN(next, MAX(p->verify_at, p->retry_at));
     return more ? now : next;
 }
 

@@ -107,6 +107,7 @@ struct ports {
     struct exhaustion *exhausted;
     size_t n_exhausted, room_exhausted;
     uint64_t retry_at; /* the store failed; 0 */
+    uint64_t verify_at;
 
     bool connected, verify;
     uint64_t cut_since, cut_at; /* 0: connected */

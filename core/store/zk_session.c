@@ -149,7 +149,9 @@ void zk_ephemeral_note(struct zk_store *zk, const struct store_op *op, unsigned 
     }
 }
 
-/* The manager works on a copy: the lock can't be held while it waits for replies. */
+/* The manager works on a copy: the lock can't be held while it waits for replies.  The newest comes
+ * first: who made a node to say that others are there (a host's "alive") makes it before these, and
+ * whoever sees it come back finds them. */
 struct remake {
     struct zk_ephemeral **nodes;
     size_t n;
@@ -159,7 +161,10 @@ static struct remake copy_ephemerals(struct zk_store *zk)
 {
     struct remake m = {NEW_ARRAY(HASH_COUNT(zk->ephemerals), struct zk_ephemeral *), 0};
 
-    for (struct zk_ephemeral *i = zk->ephemerals; i; i = i->hh.next) {
+    struct zk_ephemeral *i =
+        zk->ephemerals ? ELMT_FROM_HH(zk->ephemerals->hh.tbl, zk->ephemerals->hh.tbl->tail) : NULL;
+
+    for (; i; i = i->hh.prev) {
         struct zk_ephemeral *copy = mem_zalloc(sizeof *copy + strlen(i->path) + 1);
         strcpy(copy->path, i->path);
         copy->data = store_copy_data(i->data, i->size);

@@ -31,6 +31,7 @@ int sync_open(struct store *store, struct topo *t, const struct sync_options *op
     s->opt.neigh_stale_ns = opts->neigh_stale_ns ? opts->neigh_stale_ns : 60 * NSEC_PER_SEC;
     s->opt.neigh_expire_ns = opts->neigh_expire_ns ? opts->neigh_expire_ns : 90 * NSEC_PER_SEC;
     s->opt.jitter_ns = opts->jitter_ns ? opts->jitter_ns : 5 * NSEC_PER_SEC;
+    s->opt.doubt_ns = opts->doubt_ns ? opts->doubt_ns : 15 * NSEC_PER_SEC;
     uuid_random(&inc);
     memcpy(&s->inc, &inc, sizeof s->inc);
     memcpy(&s->secret, inc.b + sizeof s->inc, sizeof s->secret);
@@ -96,13 +97,36 @@ static void connection(struct sync *s, bool connected)
         s->cb.connection(s->cb.aux, connected);
 }
 
+static uint64_t by_chance(const struct sync *s, uint64_t salt, uint64_t below)
+{
+    return hash_u64(s->now ^ s->inc ^ salt) % MAX(below, (uint64_t)1);
+}
+
+static bool is_compared(const struct item *it)
+{
+    return it && it->loaded && (it->kind != TOPO_PORT || it->watched);
+}
+
+/* All that is compared, in steps of even length; the first begins anywhere within one. */
+static void start_comparing(struct sync *s)
+{
+    s->compare_n = 0;
+    for (size_t i = 0; i < s->n_items; i++)
+        s->compare_n += is_compared(s->items[i]);
+    s->compare_from = s->now + by_chance(s, 0, s->opt.jitter_ns / (s->compare_n + 1));
+    s->compare_at = s->compared = 0;
+}
+
+/* All agents hear of it at the same moment.  Comparing is spread over opt.jitter_ns, and what was
+ * learned meanwhile is written at any moment of it. */
 static void reconnected(struct sync *s)
 {
     connection(s, true);
     s->failures = 0;
     s->retry_at = 0;
-    s->compare_from = s->now;
-    s->compare_at = 0;
+    start_comparing(s);
+    s->doubt_until = s->now + s->opt.doubt_ns;
+    sync_share_spread(s, s->opt.jitter_ns);
 }
 
 static void take_change(struct sync *s, const struct store_event *ev)
@@ -147,34 +171,54 @@ static void take_events(struct sync *s)
     }
 }
 
+static void compare_one(struct sync *s, struct item *it)
+{
+    unsigned due = it->kind == TOPO_HOST ? DUE_ALIVE : DUE_CHANGE;
+
+    if (it->kind == TOPO_BRIDGE || it->kind == TOPO_ROUTER || it->ref == s->host)
+        due = DUE_CHANGE | (it->ref == s->host ? DUE_ALIVE : DUE_TABLE);
+    sync_due(s, it, it->kind == TOPO_PORT ? DUE_LOAD : due);
+}
+
 /* After a reconnect: all that is watched becomes due, evenly over opt.jitter_ns.  Again and again,
  * when not all of it can be watched. */
 static void compare(struct sync *s)
 {
     if (!s->compare_from && s->polling && s->now >= s->poll_at) {
-        s->compare_from = s->now;
-        s->compare_at = 0;
+        start_comparing(s);
         s->poll_at = s->now + POLL_NS;
     }
     if (s->polling)
         sync_wants_run(s, s->poll_at);
     if (!s->compare_from)
         return;
-    uint64_t passed = MIN(s->now - s->compare_from, s->opt.jitter_ns);
-    size_t until = (size_t)((double)passed / (double)s->opt.jitter_ns * (double)s->n_items);
-    for (; s->compare_at < until; s->compare_at++) {
-        struct item *it = s->items[s->compare_at];
-        if (!it || !it->loaded || (it->kind == TOPO_PORT && !it->watched))
+    uint64_t passed = s->now - MIN(s->compare_from, s->now);
+    bool last = passed >= s->opt.jitter_ns;
+    size_t until = (size_t)((double)passed / (double)s->opt.jitter_ns * (double)s->compare_n) +
+                   (s->now >= s->compare_from);
+    for (; s->compare_at < s->n_items && (last || s->compared < until); s->compare_at++) {
+        if (!is_compared(s->items[s->compare_at]))
             continue;
-        unsigned due = it->kind == TOPO_HOST ? DUE_ALIVE : DUE_CHANGE;
-        if (it->kind == TOPO_BRIDGE || it->kind == TOPO_ROUTER || it->ref == s->host)
-            due = DUE_CHANGE | (it->ref == s->host ? DUE_ALIVE : DUE_TABLE);
-        sync_due(s, it, it->kind == TOPO_PORT ? DUE_LOAD : due);
+        compare_one(s, s->items[s->compare_at]);
+        s->compared++;
     }
-    if (passed < s->opt.jitter_ns)
+    if (s->compare_at < s->n_items)
         sync_wants_run(s, s->now + MAX(s->opt.jitter_ns / 100, NSEC_PER_MSEC));
     else
         s->compare_from = 0;
+}
+
+/* Whoever wasn't alive when we came back, and isn't by now, is dead. */
+static void resolve_doubts(struct sync *s)
+{
+    if (!s->doubts || s->now < s->doubt_until)
+        return;
+    s->doubts = false;
+    for (size_t i = 0; i < s->n_items; i++) {
+        struct item *it = s->items[i];
+        if (it && it->loaded && it->kind == TOPO_HOST)
+            sync_due(s, it, DUE_ALIVE);
+    }
 }
 
 static int work_device(struct sync *s, struct device_item *d, unsigned due)
@@ -366,6 +410,7 @@ uint64_t sync_run(struct sync *s, uint64_t now_ns)
     take_events(s);
     sync_take_inbox(s);
     compare(s);
+    resolve_doubts(s);
     try_stuck(s);
     sync_share_sweep(s);
     sync_sweep(s);
@@ -374,6 +419,8 @@ uint64_t sync_run(struct sync *s, uint64_t now_ns)
         s->failures = 0;
     build(s);
     tell(s);
+    if (s->doubts)
+        sync_wants_run(s, s->doubt_until);
     if (rc)
         failed(s, rc);
     if (s->retry_at > now_ns)

@@ -26,16 +26,18 @@
  * chunk and one log node; every other agent that uses the device is woken once and reads these two,
  * whether the table has a hundred entries or 60,000.  The log node is written by compare-and-set,
  * so its revisions order all writes: of two claims for one key the later wins, on every agent
- * alike, and who made the earlier withdraws it.  An entry dies with its host, when nothing has used
- * it for a while (MAC), or at its time (neighbour).
+ * alike, and who made the earlier withdraws it.  An entry ends with the life of the agent that made
+ * it (once there is another), when nothing has used it for a while (MAC), or at its time
+ * (neighbour).
  *
  * Seldom is a change news to everybody: 'changed' tells which tags (tags.h) it made untrue, after
  * what makes them untrue has been published.
  *
- * Without the store everything stays as it is; what is learned is shared later, needs wait.  After
- * a reconnect every device is compared with the store again, spread over a few seconds.  An object
- * that can't be understood is logged, counted and treated as missing (a rule or chain: as refusing
- * all); the others go on.
+ * Without the store everything stays as it is, and so does what is known of a host that doesn't say
+ * any more that it is alive; what is learned is shared later, needs wait.  After a reconnect every
+ * device is compared with the store again, spread over a few seconds.  An object that can't be
+ * understood is logged, counted and treated as missing (a rule or chain: as refusing all); the
+ * others go on.
  *
  * Threads: one, "the topology thread", calls everything here and gets the callbacks, from
  * sync_run(); except the functions marked "any thread".  Store calls are made from sync_run() and
@@ -61,6 +63,8 @@ struct sync_options {
     uint64_t neigh_stale_ns;  /* [60 s] */
     uint64_t neigh_expire_ns; /* [90 s] */
     uint64_t jitter_ns;       /* comparing after a reconnect takes so long [5 s] */
+    uint64_t doubt_ns;        /* a host that isn't alive after a reconnect of ours counts as dead
+                               * after so long: it may only come later than we [15 s] */
 };
 
 /* A virtual port that the store binds to an interface of this host. */

@@ -121,6 +121,10 @@ int sync_host_alive(struct sync *s, struct host_item *h)
         sync_state_host_seen(s, alive, inc);
     if (h->alive == alive && h->inc == inc && !h->stale)
         return 0;
+    if (!alive && h->alive && s->now < s->doubt_until) {
+        s->doubts = true;
+        return 0;
+    }
     h->alive = alive;
     h->inc = inc;
     h->stale = true;

@@ -199,7 +199,9 @@ struct sync {
     unsigned failures; /* in a row */
     bool connected;
     uint64_t compare_from; /* 0: no comparison under way */
-    size_t compare_at;
+    size_t compare_at, compared, compare_n; /* next item; so many of so many */
+    uint64_t doubt_until; /* hosts that aren't alive may not be back yet, as we are */
+    bool doubts;          /* there was such a one */
 
     struct inbox inbox;
     VEC(struct tag_change) changes;
@@ -272,6 +274,14 @@ static inline struct host_item *sync_host_item(struct sync *s, topo_ref ref)
     struct item *it = sync_item(s, ref);
 
     return it && it->kind == TOPO_HOST ? (struct host_item *)it : NULL;
+}
+
+/* No life of it says that it is there: dead, or without the store. */
+static inline bool sync_host_silent(struct sync *s, topo_ref ref)
+{
+    const struct host_item *h = sync_host_item(s, ref);
+
+    return h && h->item.loaded && !h->alive;
 }
 
 /* sync_read.c */
@@ -465,6 +475,8 @@ void sync_share_forget(struct sync *s, struct table *t, struct claim *c);
 void sync_share_forget_port(struct sync *s, topo_ref port);
 void sync_share_lost(struct sync *s, struct table *t, struct chunk *own);
 int sync_share_flush(struct sync *s);
+/* Own state and learned tables that are due are written at some moment within 'ns'. */
+void sync_share_spread(struct sync *s, uint64_t ns);
 void sync_share_sweep(struct sync *s);
 
 /* sync_learn.c */

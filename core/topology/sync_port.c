@@ -74,7 +74,8 @@ static void wants(struct sync *s, const drafts *ds, size_t from, refs *peers, re
     }
 }
 
-/* Active: the host it is bound to serves it, in the life that said so.  What this host serves it
+/* Active: the host it is bound to serves it, in the life that said so.  Silent: no life of that
+ * host says anything any more; it is dead, or lives on without the store.  What this host serves it
  * knows itself: between two lives, or without the store, that doesn't say so. */
 static void apply_state(struct sync *s, const struct port_item *p, struct topo_port *port)
 {
@@ -84,19 +85,21 @@ static void apply_state(struct sync *s, const struct port_item *p, struct topo_p
     HASH_FIND(hh, s->own_ports, &p->item.ref, sizeof p->item.ref, own);
     if (own && port->host && uuid_equal(topo_id(s->topo, port->host), &s->opt.host)) {
         port->active = own->up;
+        port->silent = false;
         port->tunnel_key = own->up ? own->key : 0;
         return;
     }
-    port->active =
-        p->state.there && p->state.host == port->host && h && h->alive && h->inc == p->state.inc;
-    port->tunnel_key = port->active ? p->state.key : 0;
+    bool there = p->state.there && p->state.host == port->host && h;
+    port->active = there && h->alive && h->inc == p->state.inc;
+    port->silent = there && !h->alive;
+    port->tunnel_key = topo_port_takes(port) ? p->state.key : 0;
 }
 
 static bool same_reach(const struct topo_port *a, const struct topo_port *b)
 {
-    return a->admin_up == b->admin_up && a->active == b->active && a->peer == b->peer &&
-           a->host == b->host && a->tunnel_key == b->tunnel_key && a->vlan == b->vlan &&
-           a->outfilter == b->outfilter;
+    return a->admin_up == b->admin_up && a->active == b->active && a->silent == b->silent &&
+           a->peer == b->peer && a->host == b->host && a->tunnel_key == b->tunnel_key &&
+           a->vlan == b->vlan && a->outfilter == b->outfilter;
 }
 
 static bool same_allowed(const struct topo_allowed *a, const struct topo_allowed *b, size_t n)
@@ -176,7 +179,8 @@ static int set_port(struct sync *s, const struct draft *d)
 
     if (!p)
         return 0;
-    p->state = d->state;
+    if (d->state.there || !sync_host_silent(s, p->state.host))
+        p->state = d->state; /* else what it said last went with its session */
     if (!d->body) {
         sync_port_gone(s, p);
         return sync_is_missing(s, &p->item);

@@ -126,16 +126,47 @@ void sync_share_forget_port(struct sync *s, topo_ref port)
     }
 }
 
+/* The host that claims it can't say whether it is still so.  A neighbour is kept, but stale:
+ * whoever uses it asks, and its host, which gets the answer, keeps it too.  What is behind a port
+ * that isn't anywhere any more goes. */
+static void keep_unheard(struct sync *s, struct table *t, struct claim *c)
+{
+    topo_ref ref = t->macs ? c->port : (topo_ref)c->key.port;
+    const struct topo_port *port = topo_port(s->topo, ref);
+
+    if (port && (port->obj.missing || (t->macs && !topo_port_exterior(port)))) {
+        sync_claim_drop(s, t, c);
+    } else if (t->neighs && s->now >= s->opt.neigh_stale_ns) {
+        c->at = MAX(c->at, s->now - s->opt.neigh_stale_ns);
+        sync_table_set(s, t, &c->key, c);
+    }
+}
+
+static bool unheard(struct sync *s, const struct chunk *c)
+{
+    return !c->own && (!s->connected || sync_host_silent(s, c->host));
+}
+
+static bool any_unheard(struct sync *s, const struct table *t)
+{
+    for (const struct chunk *c = t->chunks; c; c = c->hh.next)
+        if (unheard(s, c))
+            return true;
+    return false;
+}
+
 static void expire(struct sync *s, struct table *t)
 {
     uint64_t life = t->macs ? s->opt.mac_idle_ns : s->opt.neigh_expire_ns;
     struct claim *c, *next;
 
-    if (!t->n_own)
+    if (!t->n_own && !any_unheard(s, t))
         return;
     HASH_ITER (hh, t->claims, c, next) {
         if (c->chunk->own && c->at + life <= s->now)
             sync_share_forget(s, t, c);
+        else if (unheard(s, c->chunk))
+            keep_unheard(s, t, c);
     }
 }
 
@@ -334,6 +365,16 @@ static int flush(struct sync *s, struct table *t)
     sb_free(&co->log_text);
     free(co);
     return rc;
+}
+
+void sync_share_spread(struct sync *s, uint64_t ns)
+{
+    for (size_t i = 0; i < s->tables.n; i++) {
+        struct table *t = sync_device(s, s->tables.v[i])->table;
+        if (t->due)
+            t->flush_at = s->now + hash_u64(s->now ^ s->inc ^ (s->tables.v[i] + 1)) % ns;
+    }
+    s->own_at = s->now + (s->n_own_due ? hash_u64(s->now ^ s->inc) % ns : 0);
 }
 
 int sync_share_flush(struct sync *s)

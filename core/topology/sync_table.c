@@ -141,6 +141,8 @@ static void set_chunk(struct sync *s, struct table *t, const char *name,
         (inc == s->inc && uuid_equal(&host, &s->opt.host))) /* own */
         return;
     const struct host_item *h = sync_host_item(s, topo_find(s->topo, &host));
+    if (h && sync_host_silent(s, h->item.ref))
+        return; /* what it said last counts */
     if (v->rc || !h || !h->alive || h->inc != inc) {
         if (c)
             drop_chunk(s, t, c);
@@ -227,7 +229,7 @@ static int read_all_chunks(struct sync *s, struct table *t)
         vec_add(&wanted, listed.names[i]);
     rc = read_chunks(s, t, &wanted);
     HASH_ITER (hh, t->chunks, c, next) {
-        bool there = c->own || rc;
+        bool there = c->own || rc || sync_host_silent(s, c->host);
         for (size_t i = 0; i < listed.n && !there; i++)
             there = !strcmp(listed.names[i], c->name);
         if (!there)
@@ -314,34 +316,52 @@ int sync_refresh_table(struct sync *s, struct device_item *d)
     return rc ? rc : sync_table_catch_up(s, t);
 }
 
-int sync_tables_of_host(struct sync *s, const struct host_item *h)
+static bool is_chunk_of(struct sync *s, const char *name, const struct host_item *h)
+{
+    struct uuid host;
+    uint64_t inc;
+
+    return parse_name(name, &host, &inc) && inc == h->inc &&
+           uuid_equal(&host, topo_id(s->topo, h->item.ref));
+}
+
+/* Reads what the host, back or new, has learned; what it doesn't say any more goes. */
+static int read_host_chunks(struct sync *s, struct table *t, const struct host_item *h)
 {
     struct store_names listed;
     struct chunk *c, *next;
-    struct uuid host;
-    uint64_t inc;
+    names wanted = {0};
+    int rc = list_chunks(s, t, &listed);
+
+    if (rc)
+        return rc;
+    for (size_t n = 0; n < listed.n; n++) {
+        if (is_chunk_of(s, listed.names[n], h))
+            vec_add(&wanted, listed.names[n]);
+    }
+    HASH_ITER (hh, t->chunks, c, next) {
+        bool there = c->own || c->host != h->item.ref;
+        for (size_t i = 0; i < wanted.n && !there; i++)
+            there = !strcmp(wanted.v[i], c->name);
+        if (!there)
+            drop_chunk(s, t, c);
+    }
+    rc = read_chunks(s, t, &wanted);
+    free(wanted.v);
+    store_names_free(&listed);
+    return rc;
+}
+
+int sync_tables_of_host(struct sync *s, const struct host_item *h)
+{
     int rc = 0;
 
+    if (!h->alive || h->item.ref == s->host)
+        return 0;
     for (size_t i = 0; i < s->tables.n && !rc; i++) {
         struct table *t = sync_device(s, s->tables.v[i])->table;
-        HASH_ITER (hh, t->chunks, c, next) {
-            if (!c->own && c->host == h->item.ref && (!h->alive || c->inc != h->inc))
-                drop_chunk(s, t, c);
-        }
-        if (!h->alive || h->item.ref == s->host || !t->loaded)
-            continue;
-        rc = list_chunks(s, t, &listed);
-        if (rc)
-            break;
-        names wanted = {0};
-        for (size_t n = 0; n < listed.n; n++) {
-            if (parse_name(listed.names[n], &host, &inc) && inc == h->inc &&
-                uuid_equal(&host, topo_id(s->topo, h->item.ref)))
-                vec_add(&wanted, listed.names[n]);
-        }
-        rc = read_chunks(s, t, &wanted);
-        free(wanted.v);
-        store_names_free(&listed);
+        if (t->loaded)
+            rc = read_host_chunks(s, t, h);
     }
     return rc;
 }

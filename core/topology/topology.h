@@ -75,6 +75,7 @@ struct topo_port {
     uint8_t device_kind;
     bool admin_up;
     bool active;   /* exterior: its owner host serves it now */
+    bool silent;   /* exterior: it did when its host was last heard of */
     topo_ref peer; /* interior: the port at the other end */
     topo_ref host; /* exterior: bound there */
     char ifname[16];
@@ -110,6 +111,13 @@ struct topo_port {
 static inline bool topo_port_exterior(const struct topo_port *p)
 {
     return p->host != 0;
+}
+
+/* What is for it may be sent there: its host serves it, or may well do so, cut off from the store.
+ * Routes through the port count only when it is active. */
+static inline bool topo_port_takes(const struct topo_port *p)
+{
+    return p->active || p->silent;
 }
 
 /* A router port (or another bridge's port) linked to a bridge port, seen from the bridge. */

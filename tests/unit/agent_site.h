@@ -153,21 +153,20 @@ static inline void machine_gets(struct site *c, unsigned i, const uint8_t *frame
     }
 }
 
-/* Until nobody has anything to do at this moment. */
+/* Until nobody has anything to do at this moment; what a worker lacks is loaded in the next turn.
+ */
 static inline void site_run(struct site *c)
 {
     uint8_t buf[2048];
-    bool busy = true;
+    int size;
 
-    while (busy) {
+    for (unsigned quiet = 0; quiet < 4; quiet++) {
         site_agents(c);
-        busy = false;
         for (unsigned i = 0; i < MACHINES; i++) {
-            int size;
             while (c->h[i].dp &&
                    (size = memory_take(c->h[i].dp, c->m[i].name, buf, sizeof buf)) > 0) {
                 machine_gets(c, i, buf, (size_t)size);
-                busy = true;
+                quiet = 0;
             }
         }
     }

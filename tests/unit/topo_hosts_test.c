@@ -202,6 +202,8 @@ static void a_dead_host_serves_nothing(void **state)
     settle(a);
     assert_false(topo_host(a->topo, h)->alive);
     assert_false(topo_port(a->topo, p2)->active);
+    assert_true(topo_port(a->topo, p2)->silent); /* who knows */
+    assert_int_equal(topo_port(a->topo, p2)->tunnel_key, key);
     assert_true(was_announced(a, tag_tunnel(h)));
     assert_true(was_announced(a, tag_object(p2)));
     assert_true(was_announced(a, tag_flood(ref_of(a, &f->bridge))));
@@ -214,6 +216,8 @@ static void a_dead_host_serves_nothing(void **state)
     settle(a, f->b);
     assert_true(topo_host(a->topo, h)->alive);
     assert_false(topo_port(a->topo, p2)->active); /* not before it says so */
+    assert_false(topo_port(a->topo, p2)->silent);
+    assert_int_equal(topo_port(a->topo, p2)->tunnel_key, 0);
     assert_int_equal(f->b->n_bindings, 1);
     assert_int_equal(sync_port_up(f->b->sync, f->b->bindings[0].port, 0), key);
     settle(a, f->b);

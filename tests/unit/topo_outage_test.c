@@ -257,6 +257,67 @@ static void settling_ends(void **state)
     (void)state;
 }
 
+/* Forty agents lose the store and find it back at one moment, each with something to write: what
+ * they then ask of it comes evenly, none of it in a heap. */
+static void coming_back_is_spread(void **state)
+{
+    enum { AGENTS = 40, SLICES = 60 /* of 100 ms */ };
+    struct flaky *stores[AGENTS];
+    struct agent *agents[AGENTS];
+    struct fixture *f = up();
+    uint64_t gets[SLICES] = {0}, commits[SLICES] = {0}, n_gets = 0, n_commits = 0;
+
+    for (unsigned i = 0; i < AGENTS; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "x%u", i);
+        stores[i] = flaky_open(&f->c);
+        agents[i] = agent_flaky(&f->c, stores[i], name);
+        load(agents[i], TOPO_BRIDGE, &f->bridge);
+        load(agents[i], TOPO_ROUTER, &f->router);
+    }
+    settle_n(agents, AGENTS);
+    for (unsigned i = 0; i < AGENTS; i++)
+        flaky_lose(stores[i]);
+    f->c.now += 600 * NSEC_PER_SEC;
+    for (unsigned i = 0; i < AGENTS; i++) {
+        struct mac m = mac_n(1000 + i);
+        sync_run(agents[i]->sync, f->c.now);
+        sync_learn_mac(agents[i]->learner, f->c.now, ref_of(agents[i], &f->bridge), 0, &m,
+                       ref_of(agents[i], &f->p1));
+        sync_run(agents[i]->sync, f->c.now);
+        flaky_return(stores[i]);
+        stores[i]->gets = stores[i]->commits = 0;
+        stores[i]->deaf = true; /* what the others write isn't counted */
+    }
+    for (unsigned t = 0; t < 10 * SLICES; t++, f->c.now += 10 * NSEC_PER_MSEC) {
+        for (unsigned i = 0; i < AGENTS; i++) {
+            sync_run(agents[i]->sync, f->c.now);
+            gets[t / 10] += stores[i]->gets;
+            commits[t / 10] += stores[i]->commits;
+            stores[i]->gets = stores[i]->commits = 0;
+        }
+    }
+    unsigned reading = 0, writing = 0;
+    for (unsigned s = 0; s < SLICES; s++) {
+        n_gets += gets[s];
+        n_commits += commits[s];
+        reading += gets[s] != 0;
+        writing += commits[s] != 0;
+    }
+    assert_true(n_gets >= 6 * AGENTS && n_commits >= AGENTS);
+    assert_true(reading >= 30 && writing >= 10);
+    for (unsigned s = 0; s < SLICES; s++) {
+        assert_true(gets[s] <= n_gets / 3);
+        assert_true(commits[s] <= n_commits / 3);
+    }
+    for (unsigned i = 0; i < AGENTS; i++) {
+        assert_int_equal(status_of(agents[i]).n_unshared, 0);
+        agent_stop(agents[i]);
+    }
+    down(f);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +327,7 @@ int main(void)
         cmocka_unit_test(a_forestalled_writer_tries_again),
         cmocka_unit_test(failures_leave_nothing_half_done),
         cmocka_unit_test(settling_ends),
+        cmocka_unit_test(coming_back_is_spread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

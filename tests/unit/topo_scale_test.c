@@ -175,9 +175,9 @@ static void one_entry_of_sixty_thousand(void **state)
     assert_int_equal(topo_mac_size(topo_bridge(late->topo, ref_of(late, &p.bridge))->macs), 60001);
     agent_stop(late);
     agent_stop(p.writer);
-    settle(p.reader);
+    settle(p.reader); /* what a silent host said last counts */
     assert_int_equal(topo_mac_size(topo_bridge(p.reader->topo, ref_of(p.reader, &p.bridge))->macs),
-                     0);
+                     60001);
     agent_stop(p.reader);
     cloud_close(&p.c);
     (void)state;

@@ -115,8 +115,10 @@ static void story(const char *url)
     topo_ref h2 = ref_of(a, &b->host);
     agent_stop(b);
     b = NULL;
-    until(!topo_host(a->topo, h2)->alive && !mac_at(a, ba, &n));
+    until(!topo_host(a->topo, h2)->alive);
     assert_false(topo_port(a->topo, ref_of(a, &p2))->active);
+    assert_true(topo_port(a->topo, ref_of(a, &p2))->silent);
+    assert_int_equal(mac_at(a, ba, &n), ref_of(a, &p2)); /* what a silent host said last counts */
     agent_stop(a);
     cloud_close(&c);
 }
