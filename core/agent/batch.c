@@ -114,11 +114,12 @@ void flow_batch_flush_flows(struct flow_batch *b)
 
 void flow_batch_flush(struct flow_batch *b)
 {
-    flow_batch_flush_flows(b);
+    flush_dels(b);
     if (b->n_execs)
         dp_execute(b->dp, b->queue, b->execs, b->n_execs);
     b->counters->packets_sent += b->n_execs;
     b->n_execs = 0;
+    flush_puts(b);
     arena_reset(&b->arena);
 }
 
