@@ -1,7 +1,8 @@
 /* A batch: what a worker is about to tell the datapath.
  *
  * Flows to install and to remove and packets to send are gathered while packets are simulated and
- * handed over together, removals first, packets last, so that a packet sent is behind its flow.
+ * handed over together: removals, packets, then flows, so that the first packet of a flow is soon on
+ * its way and none of the next overtakes it.
  * The flow table always knows a flow before the datapath does and longer than it: an invalidation
  * that comes in between finds it.
  * Everything a batch refers to lives in its arena until flow_batch_flush(), or in the upcalls.

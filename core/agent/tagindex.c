@@ -8,6 +8,10 @@
 #define NUMBER_BITS 24
 #define BLOCK_MAX   32
 
+/* Flows that come one after the other often have the same tags, found in the same order: what was
+ * looked up lately is remembered as it was asked. */
+#define N_RECENT 64
+
 static const uint8_t class_elems[] = {4, 8, 12, 16, 24, BLOCK_MAX};
 #define N_CLASSES ARRAY_SIZE(class_elems)
 
@@ -32,6 +36,11 @@ struct tag_rec {
     tag_t tag;
 };
 
+struct recent {
+    uint32_t n;
+    tag_t tags[BLOCK_MAX];
+};
+
 struct tagindex {
     uint32_t bucket_mask;
     uint32_t n_sets, max_sets;
@@ -40,6 +49,8 @@ struct tagindex {
     struct slab tags;
     tag_t *scratch; /* a set being sorted */
     size_t scratch_size;
+    uint32_t recent_sets[N_RECENT]; /* 0: none */
+    struct recent recent[N_RECENT];
 };
 
 static struct block *block_at(const struct tagindex *ti, uint32_t block)
@@ -253,7 +264,7 @@ static bool same_set(const struct tagindex *ti, uint32_t set, const tag_t *tags,
     return !n;
 }
 
-uint32_t ti_take(struct tagindex *ti, const tag_t *tags, size_t n)
+static uint32_t find_or_make(struct tagindex *ti, const tag_t *tags, size_t n)
 {
     n = normalise(ti, tags, n);
     uint32_t hash = (uint32_t)hash_bytes(ti->scratch, n * sizeof *ti->scratch, 0);
@@ -270,7 +281,34 @@ uint32_t ti_take(struct tagindex *ti, const tag_t *tags, size_t n)
         *bucket = set;
         ti->n_sets++;
     }
-    block_at(ti, set)->n_users++;
+    return set;
+}
+
+static unsigned recent_place(const tag_t *tags, size_t n)
+{
+    return hash_u64(tags[0] + 3 * tags[n / 2] + 5 * tags[n - 1]) % N_RECENT;
+}
+
+static uint32_t find_recent(struct tagindex *ti, const tag_t *tags, size_t n)
+{
+    unsigned place = recent_place(tags, n);
+    struct recent *r = &ti->recent[place];
+
+    if (ti->recent_sets[place] && r->n == n && !memcmp(r->tags, tags, n * sizeof *tags))
+        return ti->recent_sets[place];
+    uint32_t set = find_or_make(ti, tags, n);
+    r->n = (uint32_t)n;
+    memcpy(r->tags, tags, n * sizeof *tags);
+    ti->recent_sets[place] = set;
+    return set;
+}
+
+uint32_t ti_take(struct tagindex *ti, const tag_t *tags, size_t n)
+{
+    uint32_t set = n && n <= BLOCK_MAX ? find_recent(ti, tags, n) : find_or_make(ti, tags, n);
+
+    if (set)
+        block_at(ti, set)->n_users++;
     return set;
 }
 
@@ -284,6 +322,9 @@ void ti_release(struct tagindex *ti, uint32_t set)
     while (*link != set)
         link = &block_at(ti, *link)->next;
     *link = b->next;
+    for (unsigned i = 0; i < N_RECENT; i++)
+        if (ti->recent_sets[i] == set)
+            ti->recent_sets[i] = 0;
     free_blocks(ti, set);
     ti->n_sets--;
 }

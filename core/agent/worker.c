@@ -197,10 +197,10 @@ bool worker_run(struct worker *w, uint64_t now)
 
 uint64_t worker_next_ns(const struct worker *w)
 {
-    uint64_t next = MIN(asking_next_ns(w->asking), parked_next_ns(w->parked));
+    uint64_t next = asking_next_ns(w->asking);
 
-    next = MIN(next, worker_advertise_next(w));
-
+    clock_sooner(&next, parked_next_ns(w->parked));
+    clock_sooner(&next, worker_advertise_next(w));
     if (w->stage == WORKER_LEARNS_AGAIN)
         next = MIN(next, w->learn_next_ns);
     return w->stage == WORKER_WORKS && ft_n_flows(w->ft) ? MIN(next, w->next_look_ns) : next;
