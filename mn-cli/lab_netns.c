@@ -23,42 +23,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "agent/control.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "lab.h"
+#include "lab_netns.h"
 #include "net/link.h"
 #include "net/netns.h"
-#include "objects/objects.h"
-
-#define START_MS 30000 /* emulated machines take their time */
-
-struct netns_host {
-    char name[32], ns[48], socket[128];
-    struct uuid id;
-    struct cidr underlay;
-    pid_t agent;
-    json_t *drops_seen; /* packets by "REASON OBJECT" */
-};
-
-struct lab_in_netns {
-    struct lab lab;
-    char prefix[24], dir[64], url[80], wire[48], vms[48], datapath[16];
-    struct store *store;
-    unsigned n_hosts, n_ifaces;
-    struct netns_host hosts[LAB_HOSTS];
-    struct netns_iface {
-        unsigned host;
-        int fd;
-        char ifname[16], vm[16];
-        bool present;
-    } ifaces[LAB_IFACES];
-};
-
-static struct lab_in_netns *self(struct lab *lab)
-{
-    return (struct lab_in_netns *)lab;
-}
 
 /* A run that is told to end leaves nothing behind: system calls only, then rm takes our place. */
 static struct lab_in_netns *interrupted;
@@ -79,7 +48,7 @@ static void on_signal(int signum)
     _exit(1);
 }
 
-static void catch_signals(struct lab_in_netns *lab)
+void netns_catch_signals(struct lab_in_netns *lab)
 {
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
 
@@ -133,9 +102,9 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
 
 static void netns_close(struct lab *base)
 {
-    struct lab_in_netns *lab = self(base);
+    struct lab_in_netns *lab = netns_lab(base);
 
-    catch_signals(NULL);
+    netns_catch_signals(NULL);
     for (unsigned i = 0; i < lab->n_hosts; i++) {
         struct netns_host *h = &lab->hosts[i];
         if (h->agent > 0) {
@@ -171,7 +140,7 @@ static int netns_open_lab(const char *datapath, struct lab **out, struct error *
         free(lab);
         return error_set(e, -errno, "/tmp", NULL, "%s", strerror(errno));
     }
-    catch_signals(lab);
+    netns_catch_signals(lab);
     snprintf(lab->url, sizeof lab->url, "file:%s/store.db", lab->dir);
     rc = store_open(lab->url, NULL, &lab->store, e);
     if (!rc)
@@ -211,76 +180,10 @@ static int plug_wire(void *aux, struct error *e)
     return rc ? rc : net_link_up(w->name, true, e);
 }
 
-/* One request to the host's agent; the reply, or null. */
-static json_t *ask(struct lab_in_netns *lab, unsigned host, const char *request, struct error *e)
-{
-    json_t *reply = NULL;
-
-    return control_ask(lab->hosts[host].socket, request, &reply, e) ? NULL : reply;
-}
-
-static int tell(struct lab_in_netns *lab, unsigned host, const char *request, struct error *e)
-{
-    json_t *reply = ask(lab, host, request, e);
-
-    if (!reply)
-        return -EIO;
-    json_decref(reply);
-    return 0;
-}
-
-static void agent_child(struct lab_in_netns *lab, struct netns_host *h)
-{
-    char id[UUID_STRLEN], log[128], name[64], backup[128], rules[128];
-    int fd;
-
-    catch_signals(NULL);
-    snprintf(log, sizeof log, "%s/%s.log", lab->dir, h->name);
-    snprintf(name, sizeof name, "%s-%s", lab->prefix, h->name);
-    snprintf(backup, sizeof backup, "%s/%s.backup", lab->dir, h->name);
-    snprintf(rules, sizeof rules, "%s/%s.rules", lab->dir, h->name);
-    fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0644);
-    if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0 ||
-        netns_enter(h->ns, NULL) < 0)
-        _exit(1);
-    execl("/proc/self/exe", "mn-agent", "--store", lab->url, "--host-id", uuid_format(&h->id, id),
-          "--host-name", h->name, "--datapath", lab->datapath, "--name", name, "--control",
-          h->socket, "--backup", backup, "--rule-log", rules, "--test-clock", NULL);
-    _exit(1);
-}
-
-static int start_agent(struct lab_in_netns *lab, unsigned host, struct error *e)
-{
-    struct netns_host *h = &lab->hosts[host];
-    uint64_t deadline = clock_ns() + START_MS * NSEC_PER_MSEC;
-    char path[STORE_PATH_MAX];
-
-    json_decref(h->drops_seen);
-    h->drops_seen = json_object();
-    h->agent = fork();
-    if (h->agent < 0)
-        return error_set(e, -errno, h->name, NULL, "fork: %s", strerror(errno));
-    if (!h->agent)
-        agent_child(lab, h);
-    objects_path(ST_HOST, &h->id, path);
-    while (tell(lab, host, "status", e) || store_exists(lab->store, path) <= 0) {
-        int status;
-        if (waitpid(h->agent, &status, WNOHANG) == h->agent) {
-            h->agent = 0;
-            return error_set(e, -ECHILD, h->name, NULL, "the agent ended, with status %d",
-                             WEXITSTATUS(status));
-        }
-        if (clock_ns() > deadline)
-            return error_set(e, -ETIMEDOUT, h->name, NULL, "the agent does not register its host");
-        poll(NULL, 0, 10);
-    }
-    return tell(lab, host, "sync", e);
-}
-
 static int netns_host_add(struct lab *base, const char *name, const struct uuid *id,
                           const struct ip *underlay, struct error *e)
 {
-    struct lab_in_netns *lab = self(base);
+    struct lab_in_netns *lab = netns_lab(base);
     struct netns_host *h = &lab->hosts[lab->n_hosts];
     char end[16];
     struct wire_end w = {h, end, -1};
@@ -301,7 +204,7 @@ static int netns_host_add(struct lab *base, const char *name, const struct uuid 
     close(w.wire_ns);
     if (!rc)
         rc = inside(lab->wire, plug_wire, &w, e);
-    return rc ? rc : start_agent(lab, lab->n_hosts - 1, e);
+    return rc ? rc : netns_start(&lab->lab, lab->n_hosts - 1, e);
 }
 
 struct iface_end {
@@ -341,7 +244,7 @@ static int open_machine(void *aux, struct error *e)
 
 static int netns_iface_add(struct lab *base, unsigned host, const char *ifname, struct error *e)
 {
-    struct lab_in_netns *lab = self(base);
+    struct lab_in_netns *lab = netns_lab(base);
     unsigned n = lab->n_ifaces;
     struct iface_end w = {&lab->ifaces[n], -1};
     int rc;
@@ -371,7 +274,7 @@ static int delete_iface(void *aux, struct error *e)
 
 static int netns_iface_del(struct lab *base, unsigned iface, struct error *e)
 {
-    struct lab_in_netns *lab = self(base);
+    struct lab_in_netns *lab = netns_lab(base);
     struct netns_iface *f = &lab->ifaces[iface];
 
     f->present = false;
@@ -390,7 +293,7 @@ static int link_down(void *aux, struct error *e)
 
 static int netns_link(struct lab *base, unsigned iface, bool up, struct error *e)
 {
-    struct lab_in_netns *lab = self(base);
+    struct lab_in_netns *lab = netns_lab(base);
 
     return inside(lab->vms, up ? link_up : link_down, &lab->ifaces[iface], e);
 }
@@ -398,7 +301,7 @@ static int netns_link(struct lab *base, unsigned iface, bool up, struct error *e
 static int netns_send(struct lab *base, unsigned iface, const uint8_t *frame, size_t size,
                       struct error *e)
 {
-    struct netns_iface *f = &self(base)->ifaces[iface];
+    struct netns_iface *f = &netns_lab(base)->ifaces[iface];
 
     if (send(f->fd, frame, size, 0) == (ssize_t)size)
         return 0;
@@ -437,133 +340,14 @@ static size_t netns_recv(struct lab *base, unsigned iface, uint8_t *buf, size_t 
                        .msg_iovlen = 1,
                        .msg_control = &control,
                        .msg_controllen = sizeof control};
-    ssize_t size = recvmsg(self(base)->ifaces[iface].fd, &m, MSG_DONTWAIT);
+    ssize_t size = recvmsg(netns_lab(base)->ifaces[iface].fd, &m, MSG_DONTWAIT);
 
     return size <= 0 ? 0 : retag(&m, buf, (size_t)size, room);
 }
 
-/* Twice: what the first round made one agent write, the second makes the others read. */
-static int netns_settle(struct lab *base, struct error *e)
-{
-    struct lab_in_netns *lab = self(base);
-
-    for (unsigned round = 0; round < 2; round++)
-        for (unsigned i = 0; i < lab->n_hosts; i++)
-            if (lab->hosts[i].agent > 0 && tell(lab, i, "sync", e))
-                return -EIO;
-    return 0;
-}
-
-static int netns_clock(struct lab *base, uint64_t ns, struct error *e)
-{
-    struct lab_in_netns *lab = self(base);
-    char request[64];
-
-    snprintf(request, sizeof request, "clock %llu", (unsigned long long)ns);
-    for (unsigned i = 0; i < lab->n_hosts; i++)
-        if (lab->hosts[i].agent > 0 && tell(lab, i, request, e))
-            return -EIO;
-    return 0;
-}
-
-static int netns_stop(struct lab *base, unsigned host, bool keep, struct error *e)
-{
-    struct lab_in_netns *lab = self(base);
-    struct netns_host *h = &lab->hosts[host];
-    int rc = tell(lab, host, keep ? "stop keep-flows" : "stop", e);
-
-    if (rc)
-        return rc;
-    while (waitpid(h->agent, NULL, 0) < 0 && errno == EINTR)
-        continue;
-    h->agent = 0;
-    return 0;
-}
-
-static int netns_start(struct lab *base, unsigned host, struct error *e)
-{
-    return start_agent(self(base), host, e);
-}
-
-static const char *drop_key(const json_t *row, char key[sizeof(struct lab_drop)])
-{
-    const char *id = json_string_value(json_object_get(row, "object_id"));
-
-    snprintf(key, sizeof(struct lab_drop), "%s %s",
-             json_string_value(json_object_get(row, "reason")), id ? id : "");
-    return key;
-}
-
-/* The cause whose count has changed: drops in the kernel count like those of the agent.  Causes go
- * by ids (a rule is called by its place, where another may be now); workers count each for itself.
- */
-static int netns_last_drop(struct lab *base, unsigned host, struct lab_drop *out, struct error *e)
-{
-    struct lab_in_netns *lab = self(base);
-    if (!lab->hosts[host].agent)
-        return 0;
-    json_t *seen = lab->hosts[host].drops_seen, *reply = ask(lab, host, "drops", e), *row;
-    json_t *rows = json_object_get(reply, "drops"), *sums = json_object();
-    char key[sizeof *out];
-    size_t i;
-    int found = 0;
-
-    json_array_foreach (rows, i, row) {
-        json_int_t n = json_integer_value(json_object_get(sums, drop_key(row, key)));
-        n += json_integer_value(json_object_get(row, "packets"));
-        json_object_set_new(sums, key, json_integer(n));
-    }
-    json_array_foreach (rows, i, row) {
-        const char *object = json_string_value(json_object_get(row, "object"));
-        if (json_integer_value(json_object_get(sums, drop_key(row, key))) ==
-            json_integer_value(json_object_get(seen, key)))
-            continue;
-        snprintf(out->reason, sizeof out->reason, "%s",
-                 json_string_value(json_object_get(row, "reason")));
-        snprintf(out->object, sizeof out->object, "%s", object ? object : "");
-        found = 1;
-    }
-    json_object_update(seen, sums);
-    json_decref(sums);
-    json_decref(reply);
-    return reply ? found : -EIO;
-}
-
-static int netns_upcalls(struct lab *base, unsigned iface, uint64_t *n, struct error *e)
-{
-    struct lab_in_netns *lab = self(base);
-    struct netns_iface *f = &lab->ifaces[iface];
-    json_t *reply, *row;
-    size_t i;
-
-    *n = 0;
-    if (!lab->hosts[f->host].agent)
-        return 0;
-    if (!(reply = ask(lab, f->host, "ports", e)))
-        return -EIO;
-    json_array_foreach (json_object_get(reply, "ports"), i, row) {
-        const char *name = json_string_value(json_object_get(row, "interface"));
-        if (name && !strcmp(name, f->ifname))
-            *n = (uint64_t)json_integer_value(json_object_get(row, "upcalls"));
-    }
-    json_decref(reply);
-    return 0;
-}
-
-static int netns_n_flows(struct lab *base, unsigned host, uint64_t *n, struct error *e)
-{
-    json_t *reply = ask(self(base), host, "status", e);
-
-    if (!reply)
-        return -EIO;
-    *n = (uint64_t)json_integer_value(json_object_get(reply, "flows"));
-    json_decref(reply);
-    return 0;
-}
-
 static unsigned netns_wait(struct lab *base, unsigned ms)
 {
-    struct lab_in_netns *lab = self(base);
+    struct lab_in_netns *lab = netns_lab(base);
     uint64_t start = clock_ns();
     struct pollfd fds[LAB_IFACES];
 
@@ -576,7 +360,7 @@ static unsigned netns_wait(struct lab *base, unsigned ms)
 
 static struct store *netns_store(struct lab *base)
 {
-    return self(base)->store;
+    return netns_lab(base)->store;
 }
 
 const struct lab_ops lab_netns = {
