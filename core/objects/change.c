@@ -1,5 +1,6 @@
 #include "objects/impl.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -200,6 +201,50 @@ static enum schema_type_id type_of_plural(const char *plural)
     return ST_NONE;
 }
 
+/* An "active" entry: ["ports","UUID","s","HOST",KEY,"INC"], or "" for HOST when nobody serves it.
+ */
+json_t *objects_active_entry(const struct uuid *port, const struct objects_active *a)
+{
+    char id[UUID_STRLEN], host[UUID_STRLEN] = "", inc[17];
+
+    uuid_format(port, id);
+    if (!a->there)
+        return json_pack("[s,s,s,s]", schema_types[ST_PORT].plural, id, "s", "");
+    snprintf(inc, sizeof inc, "%016" PRIx64, a->inc);
+    return json_pack("[s,s,s,s,I,s]", schema_types[ST_PORT].plural, id, "s",
+                     uuid_format(&a->host, host), (json_int_t)a->key, inc);
+}
+
+static void parse_active(const json_t *entry, struct objects_active *a)
+{
+    const char *host = json_string_value(json_array_get(entry, 4));
+    const json_t *key = json_array_get(entry, 5);
+    const char *inc = json_string_value(json_array_get(entry, 6));
+
+    if (host && !*host) {
+        a->told = true;
+    } else if (host && inc && json_is_integer(key) && json_integer_value(key) >= 0 &&
+               json_integer_value(key) <= 0xffffff && strlen(inc) == 16 &&
+               strspn(inc, "0123456789abcdef") == 16 && !uuid_parse(host, &a->host)) {
+        a->told = a->there = true;
+        a->key = (uint32_t)json_integer_value(key);
+        a->inc = strtoull(inc, NULL, 16);
+    }
+}
+
+static void parse_entry(const json_t *entry, struct objects_change *out)
+{
+    const char *id = json_string_value(json_array_get(entry, 2));
+    const char *what = json_string_value(json_array_get(entry, 3));
+
+    out->type = type_of_plural(json_string_value(json_array_get(entry, 1)));
+    out->what = what ? what[0] : 'u';
+    if (!id || uuid_parse(id, &out->id))
+        out->type = ST_NONE;
+    if (out->what == 's' && out->type == ST_PORT)
+        parse_active(entry, &out->active);
+}
+
 /* 0 and the entries newer than 'since', oldest first; -EOVERFLOW when some are missing. */
 static int newer(const json_t *log, int64_t since, int64_t rev, struct objects_change **out)
 {
@@ -219,16 +264,51 @@ static int newer(const json_t *log, int64_t since, int64_t rev, struct objects_c
         *out = NULL;
         return -EOVERFLOW;
     }
-    for (size_t i = 0; i < used; i++) {
-        const json_t *entry = json_array_get(log, used - 1 - i);
-        const char *id = json_string_value(json_array_get(entry, 2));
-        const char *what = json_string_value(json_array_get(entry, 3));
-        (*out)[i].type = type_of_plural(json_string_value(json_array_get(entry, 1)));
-        (*out)[i].what = what ? what[0] : 'u';
-        if (!id || uuid_parse(id, &(*out)[i].id))
-            (*out)[i].type = ST_NONE;
-    }
+    for (size_t i = 0; i < used; i++)
+        parse_entry(json_array_get(log, used - 1 - i), &(*out)[i]);
     return (int)used;
+}
+
+/* The log as far as 'since': all who use the device read it at each change, and know all but the
+ * newest entries.  Null when the node isn't spelled as we spell it. */
+static json_t *parse_head(const char *data, size_t size, int64_t since, int64_t *rev)
+{
+    const char *end = data + size, *at;
+    json_t *log = json_array(), *entry;
+    json_error_t je;
+    int used = 0;
+
+    if (sscanf(data, "{\"rev\":%" SCNd64 ",\"log\":[%n", rev, &used) != 1 || !used)
+        goto other;
+    for (at = data + used; at < end && *at != ']'; at += *at == ',') {
+        entry = json_loadb(at, (size_t)(end - at), JSON_DISABLE_EOF_CHECK, &je);
+        if (!entry)
+            goto other;
+        at += je.position;
+        json_array_append_new(log, entry);
+        if (json_integer_value(json_array_get(entry, 0)) <= since)
+            break;
+    }
+    return log;
+other:
+    json_decref(log);
+    return NULL;
+}
+
+static int parse_changes(const struct store_value *v, int64_t since, int64_t *rev,
+                         struct objects_change **out)
+{
+    json_t *log = parse_head(v->data, v->size, since, rev), *doc = NULL;
+
+    if (!log) {
+        doc = json_loadb(v->data, v->size, 0, NULL);
+        *rev = json_integer_value(json_object_get(doc, "rev"));
+        log = json_incref(json_object_get(doc, "log"));
+    }
+    int rc = since < 0 || since > *rev ? -EOVERFLOW : newer(log, since, *rev, out);
+    json_decref(log);
+    json_decref(doc);
+    return rc;
 }
 
 int objects_changes(struct objects *db, enum schema_type_id type, const struct uuid *id,
@@ -244,11 +324,7 @@ int objects_changes(struct objects *db, enum schema_type_id type, const struct u
     int rc = store_get(db->store, path, &v, e);
     if (rc)
         return rc;
-    json_t *doc = json_loadb(v.data, v.size, 0, NULL);
+    rc = parse_changes(&v, since, rev, out);
     store_value_free(&v);
-    *rev = json_integer_value(json_object_get(doc, "rev"));
-    rc = since < 0 || since > *rev ? -EOVERFLOW
-                                   : newer(json_object_get(doc, "log"), since, *rev, out);
-    json_decref(doc);
     return rc;
 }

@@ -119,14 +119,26 @@ void objects_path(enum schema_type_id type, const struct uuid *id, char path[STO
  *   {"rev":N,"log":[[N,"ports","UUID","c"|"u"|"d"],...]}
  * 'rev' counts commits that touched the device or anything in it; 'log' names what the last of them
  * touched (collection, uuid, created, updated or deleted), newest first, whole commits only, at
- * most 32 of them and 64 entries.  It goes with its device. */
+ * most 32 of them and 64 entries.  Of a port whose run-time state has changed the entry says the
+ * state too, [N,"ports","UUID","s","HOST",KEY,"INC"] ("" for HOST: nobody serves it), so that a
+ * thousand hosts that hear of it don't all read it.  It goes with its device. */
 void objects_change_path(enum schema_type_id type, const struct uuid *id,
                          char path[STORE_PATH_MAX]);
+
+/* What a port's "active" node says. */
+struct objects_active {
+    bool told; /* of a change: known from the log alone, the node need not be read */
+    bool there;
+    struct uuid host;
+    uint32_t key;
+    uint64_t inc; /* which life of the host's agent says so */
+};
 
 struct objects_change {
     enum schema_type_id type; /* ST_NONE: of a type that this version doesn't know */
     struct uuid id;
-    char what; /* 'c', 'u' or 'd'; 's': its run-time state */
+    char what;                    /* 'c', 'u' or 'd'; 's': its run-time state */
+    struct objects_active active; /* 's' of a port */
 };
 /* What changed after revision 'since' (-1: everything is new), oldest first; *rev is the revision
  * now.  Returns the number of changes in *out (free()), or -EOVERFLOW when the log doesn't reach
@@ -146,15 +158,17 @@ size_t objects_order_size(const struct objects_order *o);
 void objects_order_ids(const struct objects_order *o, struct uuid *ids); /* room for the size */
 void objects_order_free(struct objects_order *o);                        /* null is fine */
 
+/* An entry for objects_change_bumped(): what the port's "active" node says from that commit on. */
+json_t *objects_active_entry(const struct uuid *port, const struct objects_active *a);
 /* What the change node says next ('data' is what it says now) when a commit touches 'entries',
- * [["ports","UUID","s"],...]: for who writes run-time state and wants the device's watchers to look
- * at it ('s').  To be written with a check of its version, in the same commit.  free() it. */
+ * [["ports","UUID","s",...],...]: for who writes run-time state and wants the device's watchers to
+ * look at it ('s').  To be written with a check of its version, in the same commit.  free() it. */
 char *objects_change_bumped(const char *data, size_t size, const json_t *entries);
 
 /* Run-time state lives beside the configuration, in nodes that only agents write:
  *   /state/hosts/xx/UUID/alive            ephemeral  {"since":..,"version":..}
  *   /state/hosts/xx/UUID/interfaces       ephemeral  [{"name":..,"mac":..,"up":..,"link":..},...]
- *   /state/ports/xx/UUID/active           ephemeral  {"host":UUID,"key":N}
+ *   /state/ports/xx/UUID/active           ephemeral  {"host":UUID,"key":N,"inc":HEX}
  *   /state/bridges/xx/UUID/mac/...        ephemeral, see topology/tables.h
  *   /state/routers/xx/UUID/arp/...
  * Attributes with SA_STATE are filled from there on read. */

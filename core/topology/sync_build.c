@@ -10,10 +10,6 @@ static int compare_links(const void *pa, const void *pb)
     return c ? c : (a->port > b->port) - (a->port < b->port);
 }
 
-struct counts {
-    uint32_t exterior, links, addrs;
-};
-
 /* The port at the other end of 'p', when both ends are known and say so. */
 static const struct topo_port *peer_of(struct sync *s, const struct topo_port *p)
 {
@@ -22,49 +18,166 @@ static const struct topo_port *peer_of(struct sync *s, const struct topo_port *p
     return peer && !peer->obj.missing && peer->device ? peer : NULL;
 }
 
-static struct counts count(struct sync *s, const struct device_item *d)
+static int compare_refs(const void *pa, const void *pb)
 {
-    struct counts c = {0};
+    topo_ref a = *(const topo_ref *)pa, b = *(const topo_ref *)pb;
 
-    for (uint32_t i = 0; i < d->n_ports; i++) {
-        const struct topo_port *p = topo_port(s->topo, d->ports[i]);
-        const struct topo_port *peer = peer_of(s, p);
-        c.exterior += topo_port_exterior(p);
-        c.links += peer != NULL;
-        c.addrs += peer ? peer->n_addrs : 0;
+    return (a > b) - (a < b);
+}
+
+static bool has(const topo_ref *sorted, size_t n, topo_ref ref)
+{
+    return n && bsearch(&ref, sorted, n, sizeof ref, compare_refs);
+}
+
+/* The port, if it is one of the device's. */
+static const struct topo_port *port_of(struct sync *s, const struct device_item *d, topo_ref ref)
+{
+    const struct topo_port *p = topo_port(s->topo, ref);
+
+    return p && !p->obj.missing && has(d->ports, d->n_ports, ref) ? p : NULL;
+}
+
+static void add_link(struct topo_bridge *b, struct topo_link l, struct cidr **room)
+{
+    const struct cidr *addrs = l.addrs;
+
+    l.addrs = l.n_addrs ? *room : NULL;
+    if (l.n_addrs)
+        memcpy(l.addrs, addrs, l.n_addrs * sizeof *addrs);
+    *room += l.n_addrs;
+    b->links[b->n_links++] = l;
+    b->has_vlan_ports |= l.vlan != 0;
+}
+
+static struct topo_link link_to(const struct topo_port *p, const struct topo_port *peer)
+{
+    struct topo_link l = {.port = p->obj.self,
+                          .peer = peer->obj.self,
+                          .peer_device = peer->device,
+                          .peer_kind = peer->device_kind,
+                          .vlan = p->vlan};
+
+    if (peer->device_kind == TOPO_ROUTER) {
+        l.mac = peer->mac;
+        l.n_addrs = peer->n_addrs;
+        l.addrs = peer->addrs;
     }
-    return c;
+    return l;
 }
 
-static void fill_link(struct topo_bridge *b, struct topo_link *l, const struct topo_port *p,
-                      const struct topo_port *peer)
+/* Room for what 'old' lists and for 'n' ports more.  Returns where the links' addresses go. */
+static struct cidr *new_lists(struct sync *s, const struct device_item *d, struct topo_bridge *b,
+                              const struct topo_bridge *old, const topo_ref *touched, size_t n)
 {
-    *l = (struct topo_link){.port = p->obj.self,
-                            .peer = peer->obj.self,
-                            .peer_device = peer->device,
-                            .peer_kind = peer->device_kind,
-                            .vlan = p->vlan};
-    b->has_vlan_ports |= p->vlan != 0;
-    if (peer->device_kind != TOPO_ROUTER)
-        return;
-    l->mac = peer->mac;
-    l->n_addrs = peer->n_addrs;
-    l->addrs = topo_extra(b, peer->n_addrs * sizeof *l->addrs);
-    if (l->n_addrs)
-        memcpy(l->addrs, peer->addrs, peer->n_addrs * sizeof *l->addrs);
+    size_t links = 0, addrs = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        const struct topo_port *p = port_of(s, d, touched[i]), *peer = p ? peer_of(s, p) : NULL;
+        links += peer != NULL;
+        addrs += peer ? peer->n_addrs : 0;
+    }
+    for (uint32_t i = 0; i < old->n_links; i++)
+        addrs += old->links[i].n_addrs;
+    links += old->n_links;
+    b->port_lists = topo_shared_new(links * sizeof *b->links + addrs * sizeof(struct cidr) +
+                                    (old->n_exterior + n) * sizeof *b->exterior);
+    b->links = (struct topo_link *)(void *)b->port_lists->data;
+    struct cidr *room = (struct cidr *)(void *)(b->links + links);
+    b->exterior = (topo_ref *)(void *)(room + addrs);
+    return room;
 }
 
-static void fill_ports(struct sync *s, const struct device_item *d, struct topo_bridge *b)
+/* What 'old' lists, with the ports of 'touched' (sorted) as they are now. */
+static void list_ports(struct sync *s, const struct device_item *d, struct topo_bridge *b,
+                       const struct topo_bridge *old, const topo_ref *touched, size_t n)
 {
-    for (uint32_t i = 0; i < d->n_ports; i++) {
-        const struct topo_port *p = topo_port(s->topo, d->ports[i]), *peer = peer_of(s, p);
-        if (topo_port_exterior(p))
-            b->exterior[b->n_exterior++] = d->ports[i];
+    struct cidr *room = new_lists(s, d, b, old, touched, n);
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < old->n_links; i++) {
+        if (!has(touched, n, old->links[i].port))
+            add_link(b, old->links[i], &room);
+    }
+    for (size_t i = 0; i <= n; i++) { /* the old ones up to the touched one, then this */
+        topo_ref ref = i < n ? touched[i] : UINT32_MAX;
+        for (; kept < old->n_exterior && old->exterior[kept] <= ref; kept++) {
+            if (old->exterior[kept] != ref)
+                b->exterior[b->n_exterior++] = old->exterior[kept];
+        }
+        const struct topo_port *p = i < n ? port_of(s, d, ref) : NULL;
+        const struct topo_port *peer = p ? peer_of(s, p) : NULL;
+        if (p && topo_port_exterior(p))
+            b->exterior[b->n_exterior++] = ref;
         if (peer)
-            fill_link(b, &b->links[b->n_links++], p, peer);
+            add_link(b, link_to(p, peer), &room);
     }
     if (b->n_links)
         qsort(b->links, b->n_links, sizeof *b->links, compare_links);
+}
+
+/* Whether 'old' lists these ports as they are now. */
+static bool lists_hold(struct sync *s, const struct device_item *d, const struct topo_bridge *old,
+                       const topo_ref *touched, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct topo_port *p = port_of(s, d, touched[i]);
+        if ((p && peer_of(s, p)) ||
+            (p && topo_port_exterior(p)) != has(old->exterior, old->n_exterior, touched[i]))
+            return false;
+    }
+    for (uint32_t i = 0; n && i < old->n_links; i++) {
+        if (has(touched, n, old->links[i].port))
+            return false;
+    }
+    return true;
+}
+
+/* Which of its ports go where; 'old' null: nothing is known yet.  Most changes touch one port of
+ * thousands, or none, and most of those that touch one don't change where it goes. */
+static void fill_ports(struct sync *s, struct device_item *d, struct topo_bridge *b,
+                       const struct topo_bridge *old)
+{
+    static const struct topo_bridge none;
+    refs *t = &d->touched;
+    size_t n = 0;
+
+    if (!old || d->touched_all) {
+        list_ports(s, d, b, &none, d->ports, d->n_ports);
+    } else {
+        if (t->n)
+            qsort(t->v, t->n, sizeof *t->v, compare_refs);
+        for (size_t i = 0; i < t->n; i++) {
+            if (!n || t->v[n - 1] != t->v[i])
+                t->v[n++] = t->v[i];
+        }
+        if (lists_hold(s, d, old, t->v, n)) {
+            b->port_lists = topo_shared_ref(old->port_lists);
+            b->n_exterior = old->n_exterior;
+            b->exterior = old->exterior;
+            b->n_links = old->n_links;
+            b->links = old->links;
+            b->has_vlan_ports = old->has_vlan_ports;
+        } else {
+            list_ports(s, d, b, old, t->v, n);
+        }
+    }
+    t->n = 0;
+    d->touched_all = false;
+}
+
+static void fill_seeds(struct device_item *d, struct topo_bridge *b, const struct topo_bridge *old)
+{
+    b->n_seeds = (uint32_t)d->seeds.n;
+    if (old && !d->seeds_changed) {
+        b->seed_list = topo_shared_ref(old->seed_list);
+    } else {
+        b->seed_list = topo_shared_new(d->seeds.n * sizeof *b->seeds);
+        if (b->n_seeds)
+            sync_seeds_fill(d, (struct topo_seed *)(void *)b->seed_list->data);
+    }
+    b->seeds = (struct topo_seed *)(void *)b->seed_list->data;
+    d->seeds_changed = false;
 }
 
 static bool same_link(const struct topo_link *a, const struct topo_link *b)
@@ -146,9 +259,10 @@ static bool bridge_differs(struct sync *s, const struct topo_bridge *a, const st
     bool self = a->admin_up != b->admin_up || a->has_vlan_ports != b->has_vlan_ports ||
                 a->infilter != b->infilter || a->outfilter != b->outfilter ||
                 a->trace != b->trace || !sync_same_lists(a->mirrors, b->mirrors, TOPO_DEVICE_HOOKS);
-    bool ports = !same_refs(a->exterior, a->n_exterior, b->exterior, b->n_exterior);
-    bool links = links_differ(s, a, b);
-    bool seeds = seeds_differ(s, a, b);
+    bool lists = a->port_lists != b->port_lists;
+    bool ports = lists && !same_refs(a->exterior, a->n_exterior, b->exterior, b->n_exterior);
+    bool links = lists && links_differ(s, a, b);
+    bool seeds = a->seed_list != b->seed_list && seeds_differ(s, a, b);
     bool dhcp = sync_dhcp_differs(s, a, b);
 
     /* A VLAN-aware bridge looks MACs up by VLAN: which of them asked for a link's isn't known. */
@@ -195,10 +309,8 @@ static void fill_mirrors(struct sync *s, void *device, struct topo_refs *out, co
 void sync_build_bridge(struct sync *s, struct device_item *d, const json_t *body)
 {
     const struct topo_bridge *old = topo_bridge(s->topo, d->item.ref);
-    struct counts c = count(s, d);
-    size_t extra = c.exterior * sizeof(topo_ref) + c.links * (sizeof(struct topo_link) + 16) +
-                   c.addrs * sizeof(struct cidr) + d->seeds.n * sizeof(struct topo_seed) +
-                   sync_dhcp_room(d) + mirrors_size(body, old ? old->mirrors : NULL) + 64;
+    size_t extra = sync_dhcp_room(d) + mirrors_size(body, old ? old->mirrors : NULL) + 64;
+    const struct topo_bridge *known = old && !old->obj.missing ? old : NULL;
     struct topo_bridge *b =
         topo_object(TOPO_BRIDGE, sizeof *b, extra, topo_id(s->topo, d->item.ref),
                     body ? sync_body_string(body, "name") : old->obj.name);
@@ -209,14 +321,8 @@ void sync_build_bridge(struct sync *s, struct device_item *d, const json_t *body
     b->outfilter = body ? sync_body_ref(s, body, "outboundFilterId", TOPO_CHAIN) : old->outfilter;
     b->trace = d->trace;
     fill_mirrors(s, b, b->mirrors, body, old ? old->mirrors : NULL);
-    b->exterior = topo_extra(b, c.exterior * sizeof *b->exterior);
-    b->links = topo_extra(b, c.links * sizeof *b->links);
-    b->n_seeds = (uint32_t)d->seeds.n;
-    b->seeds = topo_extra(b, d->seeds.n * sizeof *b->seeds);
-    if (c.exterior || c.links)
-        fill_ports(s, d, b);
-    if (b->n_seeds)
-        sync_seeds_fill(d, b->seeds);
+    fill_ports(s, d, b, known);
+    fill_seeds(d, b, known);
     sync_dhcp_fill(d, b);
     b->macs = sync_table(s, d)->macs;
     bool flood = d->flood;

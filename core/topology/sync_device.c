@@ -30,7 +30,7 @@ void sync_device_add(struct sync *s, struct device_item *d, topo_ref port)
     memmove(d->ports + at + 1, d->ports + at, (d->n_ports - at) * sizeof *d->ports);
     d->ports[at] = port;
     d->n_ports++;
-    sync_rebuild(s, d->item.ref, false);
+    sync_rebuild(s, d->item.ref, port, false);
 }
 
 void sync_device_remove(struct sync *s, struct device_item *d, topo_ref port)
@@ -41,16 +41,19 @@ void sync_device_remove(struct sync *s, struct device_item *d, topo_ref port)
         return;
     d->n_ports--;
     memmove(d->ports + at, d->ports + at + 1, (d->n_ports - at) * sizeof *d->ports);
-    sync_rebuild(s, d->item.ref, false);
+    sync_rebuild(s, d->item.ref, port, false);
 }
 
-void sync_rebuild(struct sync *s, topo_ref device, bool flood)
+void sync_rebuild(struct sync *s, topo_ref device, topo_ref port, bool flood)
 {
     struct device_item *d = sync_device(s, device);
 
     if (!d)
         return;
     d->flood |= flood;
+    d->touched_all |= !d->item.loaded || d->touched.n > d->n_ports;
+    if (!d->touched_all)
+        vec_add(&d->touched, port);
     if (!(d->item.due & DUE_BUILD)) {
         d->item.due |= DUE_BUILD;
         vec_add(&s->builds, device);
@@ -237,24 +240,42 @@ static int change_routes(struct sync *s, struct device_item *d, const uuids *ids
 
 struct work {
     bool body;
-    bool lists; /* what ports list has changed */
-    refs ports;
+    bool lists;                                /* what ports list has changed */
+    refs ports;                                /* to be read */
+    VEC(const struct objects_change *) states; /* of other ports, as the log says them */
     uuids routes, macs, ips;
     VEC(struct objects_change) dhcp;
 };
+
+/* 'told': each of its changes up to this one, its last, says the port's state and touches nothing
+ * else of it. */
+static void sort_out_port(struct sync *s, const struct objects_change *c, bool told, struct work *w)
+{
+    topo_ref ref = topo_intern(s->topo, TOPO_PORT, &c->id);
+    const struct topo_port *port = topo_port(s->topo, ref);
+
+    if (told && sync_port(s, ref) && port && !port->obj.missing)
+        vec_add(&w->states, c);
+    else
+        vec_add(&w->ports, ref);
+}
 
 static void sort_out(struct sync *s, struct device_item *d, const struct objects_change *changes,
                      size_t n, struct work *w)
 {
     for (size_t i = 0; i < n; i++) {
         const struct objects_change *c = &changes[i];
-        bool twice = false;
-        for (size_t j = 0; j < i && !twice; j++)
-            twice = changes[j].type == c->type && uuid_equal(&changes[j].id, &c->id);
-        if (twice)
+        bool again = false, told = c->active.told;
+        for (size_t j = 0; j < n && !again; j++) {
+            if (j == i || changes[j].type != c->type || !uuid_equal(&changes[j].id, &c->id))
+                continue;
+            again = j > i;
+            told &= changes[j].active.told;
+        }
+        if (again)
             continue;
         if (c->type == ST_PORT)
-            vec_add(&w->ports, topo_intern(s->topo, TOPO_PORT, &c->id));
+            sort_out_port(s, c, told, w);
         else if (c->type == ST_ROUTE)
             vec_add(&w->routes, c->id);
         else if (c->type == ST_MAC_PORT)
@@ -300,6 +321,8 @@ static int do_work(struct sync *s, struct device_item *d, struct work *w)
     }
     if (!rc && w->ports.n)
         rc = sync_read_ports(s, w->ports.v, w->ports.n);
+    for (size_t i = 0; i < w->states.n && !rc; i++)
+        sync_port_state(s, topo_find(s->topo, &w->states.v[i]->id), &w->states.v[i]->active);
     if (!rc && w->routes.n && d->item.kind == TOPO_ROUTER)
         rc = change_routes(s, d, &w->routes, &routes);
     if (!rc && w->macs.n)
@@ -344,6 +367,7 @@ int sync_change_device(struct sync *s, struct device_item *d)
     }
     free(changes);
     free(w.ports.v);
+    free(w.states.v);
     free(w.routes.v);
     free(w.macs.v);
     free(w.ips.v);

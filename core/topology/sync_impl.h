@@ -106,6 +106,9 @@ struct device_item {
     topo_ref *ports; /* sorted */
     uint32_t n_ports, room;
     bool flood;              /* DUE_BUILD: what a flood reaches has changed */
+    refs touched;            /* ports that what is published may say something untrue of */
+    bool touched_all;        /* ... of any of its ports */
+    bool seeds_changed;      /* ... of its seeds */
     topo_ref qos;            /* policy of its ports that have none */
     topo_ref trace;          /* chain made of its trace requests */
     VEC(struct seed) seeds;  /* sorted by id */
@@ -336,6 +339,8 @@ int sync_load_port(struct sync *s, struct port_item *p);
 int sync_read_ports(struct sync *s, const topo_ref *ports, size_t n);
 /* Publishes it again with what hosts and policies say now. */
 void sync_refresh_port(struct sync *s, topo_ref ref);
+/* Its state is now this. */
+void sync_port_state(struct sync *s, topo_ref ref, const struct objects_active *a);
 void sync_port_gone(struct sync *s, struct port_item *p);
 /* The host has come or gone, or come back: every port bound there. */
 int sync_ports_of_host(struct sync *s, const struct host_item *h, bool reread);
@@ -345,7 +350,8 @@ int sync_load_device(struct sync *s, struct device_item *d);
 int sync_change_device(struct sync *s, struct device_item *d);
 void sync_device_add(struct sync *s, struct device_item *d, topo_ref port);
 void sync_device_remove(struct sync *s, struct device_item *d, topo_ref port);
-void sync_rebuild(struct sync *s, topo_ref device, bool flood);
+/* Because of 'port', one of its ports. */
+void sync_rebuild(struct sync *s, topo_ref device, topo_ref port, bool flood);
 /* None when the target isn't there. */
 int sync_referrers(struct sync *s, enum schema_type_id type, const char *attr,
                    const struct item *it, struct uuid **ids, size_t *n);

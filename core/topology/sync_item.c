@@ -38,6 +38,7 @@ void sync_item_free(struct sync *s, struct item *it)
         sync_table_free(s, (struct device_item *)it);
         free(((struct device_item *)it)->ports);
         free(((struct device_item *)it)->seeds.v);
+        free(((struct device_item *)it)->touched.v);
     } else if (it->kind == ITEM_ZONE) {
         free(((struct zone_item *)it)->members);
     } else if (it->kind == TOPO_CHAIN) {

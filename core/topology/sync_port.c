@@ -132,9 +132,9 @@ static void rebuild_around(struct sync *s, const struct topo_port *p, bool flood
 {
     const struct port_item *peer = p->peer ? sync_port(s, p->peer) : NULL;
 
-    sync_rebuild(s, p->device, flood);
+    sync_rebuild(s, p->device, p->obj.self, flood);
     if (peer && peer->device)
-        sync_rebuild(s, peer->device, false);
+        sync_rebuild(s, peer->device, p->peer, false);
 }
 
 /* Hangs 'port' into its slot unless what is there says the same. */
@@ -308,6 +308,18 @@ void sync_refresh_port(struct sync *s, topo_ref ref)
 
     if (sync_port(s, ref) && port && !port->obj.missing)
         publish(s, sync_port(s, ref), copy_of(port));
+}
+
+void sync_port_state(struct sync *s, topo_ref ref, const struct objects_active *a)
+{
+    struct port_item *p = sync_port(s, ref);
+
+    if (!p)
+        return;
+    p->state = (struct port_state){.there = a->there, .key = a->key, .inc = a->inc};
+    if (a->there)
+        p->state.host = topo_intern(s->topo, TOPO_HOST, &a->host);
+    sync_refresh_port(s, ref);
 }
 
 int sync_ports_of_host(struct sync *s, const struct host_item *h, bool reread)

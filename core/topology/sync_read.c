@@ -8,7 +8,7 @@ enum { PER_ROUND = 512 };
 void sync_batch_init(struct batch *b, struct sync *s)
 {
     *b = (struct batch){.s = s};
-    arena_init(&b->arena, 4096);
+    arena_init(&b->arena, 960); /* most batches are of a few paths */
 }
 
 void sync_batch_free(struct batch *b)

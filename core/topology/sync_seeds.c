@@ -70,6 +70,7 @@ int sync_seeds_load(struct sync *s, struct device_item *d)
     int rc = 0;
 
     d->seeds.n = 0;
+    d->seeds_changed = true;
     for (unsigned i = 0; i < 2 && !rc; i++) {
         rc = sync_referrers(s, types[i], "bridgeId", &d->item, &ids, &n);
         if (!rc)
@@ -92,6 +93,7 @@ void sync_seeds_apply(struct sync *s, struct device_item *d)
     struct table_seed *old = t->seeds.v;
     size_t n_old = t->seeds.n;
 
+    d->seeds_changed = true;
     memset(&t->seeds, 0, sizeof t->seeds);
     for (size_t i = 0; i < d->seeds.n; i++) {
         const struct seed *seed = &d->seeds.v[i];

@@ -238,7 +238,7 @@ static void add_ops(struct sync *s, struct port_commit *co, size_t i, const char
                     const struct store_value *v)
 {
     const struct own_port *p = co->ports[i];
-    char host[UUID_STRLEN], id[UUID_STRLEN];
+    char host[UUID_STRLEN];
     json_t *j = v->rc ? NULL : sync_json(s, "an active node", v);
     struct port_state old = sync_parse_port_state(s, j);
     size_t before = co->n_ops;
@@ -256,10 +256,9 @@ static void add_ops(struct sync *s, struct port_commit *co, size_t i, const char
                                                  .path = path,
                                                  .data = co->texts[i],
                                                  .size = strlen(co->texts[i])};
+    struct objects_active now = {.there = p->up, .host = s->opt.host, .key = p->key, .inc = s->inc};
     if (co->n_ops > before)
-        json_array_append_new(co->entries,
-                              json_pack("[s,s,s]", schema_types[ST_PORT].plural,
-                                        uuid_format(topo_id(s->topo, p->port), id), "s"));
+        json_array_append_new(co->entries, objects_active_entry(topo_id(s->topo, p->port), &now));
 }
 
 static int try_ports(struct sync *s, struct port_commit *co, const struct device_item *d)

@@ -84,11 +84,40 @@ void *topo_extra(void *obj, size_t size)
     return (char *)obj + b->used - take;
 }
 
+struct topo_shared *topo_shared_new(size_t size)
+{
+    struct topo_shared *p = mem_zalloc(sizeof *p + size);
+
+    p->refs = 1;
+    p->size = size;
+    return p;
+}
+
+struct topo_shared *topo_shared_ref(struct topo_shared *p)
+{
+    if (p)
+        __atomic_add_fetch(&p->refs, 1, __ATOMIC_RELAXED);
+    return p;
+}
+
+static void shared_drop(struct topo_shared *p)
+{
+    if (p && !__atomic_sub_fetch(&p->refs, 1, __ATOMIC_ACQ_REL))
+        free(p);
+}
+
+static size_t shared_memory(const struct topo_shared *p)
+{
+    return p ? sizeof *p + p->size : 0;
+}
+
 /* What hangs on an object outside its block. */
 static void free_parts(struct topo_obj *o, const struct block *b)
 {
     switch (o->kind) {
     case TOPO_BRIDGE:
+        shared_drop(((struct topo_bridge *)o)->port_lists);
+        shared_drop(((struct topo_bridge *)o)->seed_list);
         if (!b->keep_tables)
             topo_mac_table_free(((struct topo_bridge *)o)->macs);
         if (!b->keep_hosts)
@@ -303,6 +332,8 @@ static size_t object_memory(const struct topo_obj *o)
     switch (o->kind) {
     case TOPO_BRIDGE:
         return size + topo_mac_memory(((const struct topo_bridge *)o)->macs) +
+               shared_memory(((const struct topo_bridge *)o)->port_lists) +
+               shared_memory(((const struct topo_bridge *)o)->seed_list) +
                topo_dhcp_memory(((const struct topo_bridge *)o)->dhcp_hosts);
     case TOPO_ROUTER:
         return size + topo_neigh_memory(((const struct topo_router *)o)->neighs) +

@@ -59,6 +59,16 @@ struct topo_obj {
     struct rcu_head rcu;
 };
 
+/* Arrays that the next version of an object most likely has too: it takes them over instead of
+ * copying them, and they are freed with the last version that has them.  Immutable. */
+struct topo_shared {
+    uint32_t refs; /* atomic: the last reference goes after a grace period, in another thread */
+    size_t size;
+    _Alignas(16) char data[];
+};
+struct topo_shared *topo_shared_new(size_t size); /* zeroed */
+struct topo_shared *topo_shared_ref(struct topo_shared *p);
+
 /* Where a port has its mirrors (behaviour.md section 2); devices have the first two. */
 enum topo_hook {
     TOPO_HOOK_IN,  /* as it enters */
@@ -151,8 +161,10 @@ struct topo_bridge {
     uint32_t n_links;
     struct topo_link *links; /* sorted by mac (zero for peer bridges), then port */
     uint32_t n_seeds;
-    struct topo_seed *seeds;     /* sorted by ip */
-    struct topo_mac_table *macs; /* tables.h; shared by all versions of the object */
+    struct topo_seed *seeds;                    /* sorted by ip */
+    struct topo_shared *port_lists, *seed_list; /* of 'exterior' and 'links' (with their addresses),
+                                                 * of 'seeds'; null: in the object's own block */
+    struct topo_mac_table *macs;                /* tables.h; shared by all versions of the object */
     struct topo_refs mirrors[TOPO_DEVICE_HOOKS];
     topo_ref trace; /* as of a port */
     uint32_t n_subnets;
