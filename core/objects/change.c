@@ -4,7 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LOG_COMMITS = 32, LOG_ENTRIES = 64 };
+enum { HEAD_ENTRIES = 64, TAIL_ENTRIES = 2048 };
+
+/* A change node, or the one with the earlier part of its log: after 'from' nothing is missing. */
+struct log {
+    int64_t rev, from;
+    json_t *entries; /* newest first; [REV,"ports","UUID","c"] */
+};
 
 /* A device and what of it this plan changes. */
 struct bump {
@@ -99,52 +105,252 @@ static int collect(struct plan *p, struct bump **bumps)
     return rc;
 }
 
-/* The old log behind the new entries, cut to whole commits. */
-static json_t *new_log(int64_t rev, const json_t *entries, const json_t *old)
+/* As anybody may have left it: "from" is younger than "log", which once was short by nature. */
+static void parse_whole(const char *data, size_t size, struct log *out)
 {
-    json_t *log = json_array(), *v;
-    size_t i;
+    json_t *doc = json_loadb(data, size, 0, NULL), *log = json_object_get(doc, "log");
+    size_t n = json_array_size(log);
+    const json_t *from = json_object_get(doc, "from");
 
-    if (json_array_size(entries) > LOG_ENTRIES)
-        return log;
-    json_array_foreach (entries, i, v) {
-        json_t *entry = json_array();
-        json_array_append_new(entry, json_integer(rev));
-        json_array_extend(entry, v);
-        json_array_append_new(log, entry);
-    }
-    for (i = 0; i < json_array_size(old);) {
-        json_int_t n = json_integer_value(json_array_get(json_array_get(old, i), 0));
-        size_t end = i;
-        while (end < json_array_size(old) &&
-               json_integer_value(json_array_get(json_array_get(old, end), 0)) == n)
-            end++;
-        if (rev - n >= LOG_COMMITS || json_array_size(log) + end - i > LOG_ENTRIES)
-            break;
-        for (; i < end; i++)
-            json_array_append(log, json_array_get(old, i));
-    }
-    return log;
+    out->rev = json_integer_value(json_object_get(doc, "rev"));
+    out->rev = MAX(out->rev, 0);
+    out->from =
+        n ? json_integer_value(json_array_get(json_array_get(log, n - 1), 0)) - 1 : out->rev;
+    if (from)
+        out->from = json_integer_value(from);
+    out->entries = n ? json_incref(log) : json_array();
+    json_decref(doc);
 }
 
-static char *bumped(const json_t *old, const json_t *entries)
+/* Entries newer than 'since', and perhaps more.  All who use a device read its node at each change,
+ * and know all but the newest entries: the others aren't parsed. */
+static void parse_log(const char *data, size_t size, int64_t since, struct log *out)
 {
-    int64_t rev = json_integer_value(json_object_get(old, "rev")) + 1;
-    json_t *doc = json_pack("{s:I,s:o}", "rev", (json_int_t)rev, "log",
-                            new_log(rev, entries, json_object_get(old, "log")));
+    const char *end = data + size, *at;
+    json_error_t je;
+    int used = 0;
+
+    *out = (struct log){.entries = json_array()};
+    if (sscanf(data, "{\"rev\":%" SCNd64 ",\"from\":%" SCNd64 ",\"log\":[%n", &out->rev, &out->from,
+               &used) != 2 ||
+        !used)
+        goto other;
+    for (at = data + used; at < end && *at != ']'; at += *at == ',') {
+        json_t *entry = json_loadb(at, (size_t)(end - at), JSON_DISABLE_EOF_CHECK, &je);
+        if (!entry)
+            goto other;
+        at += je.position;
+        json_array_append_new(out->entries, entry);
+        if (json_integer_value(json_array_get(entry, 0)) <= since)
+            break;
+    }
+    return;
+other:
+    json_decref(out->entries);
+    parse_whole(data, size, out);
+}
+
+static char *format_log(const struct log *l)
+{
+    json_t *doc = json_pack("{s:I,s:I,s:O}", "rev", (json_int_t)l->rev, "from", (json_int_t)l->from,
+                            "log", l->entries);
     char *text = json_dumps(doc, JSON_COMPACT);
 
     json_decref(doc);
     return text;
 }
 
-char *objects_change_bumped(const char *data, size_t size, const json_t *entries)
+/* What an entry is about, for 'seen'; null: it makes no sense. */
+static const char *subject(const json_t *entry, char buf[64], bool *state)
 {
-    json_t *old = json_loadb(data, size, 0, NULL);
-    char *text = bumped(old, entries);
+    const char *plural = json_string_value(json_array_get(entry, 1));
+    const char *id = json_string_value(json_array_get(entry, 2));
+    const char *what = json_string_value(json_array_get(entry, 3));
+    const json_t *v;
+    size_t i;
 
-    json_decref(old);
-    return text;
+    if (!json_is_integer(json_array_get(entry, 0)) || !plural || !id || !what ||
+        json_array_size(entry) > 7)
+        return NULL;
+    json_array_foreach (entry, i, v) {
+        if (!json_is_integer(v) && (!json_is_string(v) || json_string_length(v) >= UUID_STRLEN))
+            return NULL;
+    }
+    *state = *what == 's';
+    snprintf(buf, 64, "%.20s %s", plural, id);
+    return buf;
+}
+
+/* 'older' behind 'newer', without what 'newer' has made stale: of an object only its last change
+ * counts, and of its state the last that was said. */
+static void join(struct log *newer, const struct log *older)
+{
+    json_t *seen = json_object(), *v;
+    char buf[64];
+    bool state;
+    size_t i;
+
+    newer->from = older->from;
+    json_array_foreach (newer->entries, i, v) {
+        const char *key = subject(v, buf, &state);
+        if (key && !(state && json_object_get(seen, key)))
+            json_object_set_new(seen, key, json_boolean(!state));
+    }
+    json_array_foreach (older->entries, i, v) {
+        const char *key = subject(v, buf, &state);
+        const json_t *all = key ? json_object_get(seen, key) : NULL;
+        if (!key) {
+            newer->from = MAX(newer->from, older->rev); /* who knows what it was */
+            break;
+        }
+        if (!all || (!state && json_is_false(all)))
+            json_array_append(newer->entries, v);
+    }
+    json_decref(seen);
+}
+
+static int64_t rev_at(const json_t *entries, size_t i)
+{
+    return json_integer_value(json_array_get(json_array_get(entries, i), 0));
+}
+
+/* The newest 'keep' entries, without a part of a commit. */
+static void cut(struct log *l, size_t keep)
+{
+    size_t n = json_array_size(l->entries);
+
+    if (keep >= n)
+        return;
+    l->from = rev_at(l->entries, keep);
+    while (n > keep || (n && rev_at(l->entries, n - 1) <= l->from))
+        json_array_remove(l->entries, --n);
+}
+
+/* For a change node that has become too long: half of what it may hold, but all of this commit
+ * unless that alone is too much. */
+static void keep_newest(struct log *l)
+{
+    size_t n = 0;
+
+    while (n < json_array_size(l->entries) && rev_at(l->entries, n) == l->rev)
+        n++;
+    cut(l, n > HEAD_ENTRIES ? 0 : MAX(n, (size_t)HEAD_ENTRIES / 2));
+}
+
+/* The next state of a change node, *head, and with 'old_tail' that of the earlier log. */
+static void next_log(const struct log *old, const struct store_value *old_tail,
+                     const json_t *entries, char **head, char **tail)
+{
+    struct log next = {.rev = old->rev + 1, .entries = json_array()}, t;
+    json_t *v;
+    size_t i;
+
+    json_array_foreach (entries, i, v) {
+        json_t *entry = json_pack("[I]", (json_int_t)next.rev);
+        json_array_extend(entry, v);
+        json_array_append_new(next.entries, entry);
+    }
+    join(&next, old);
+    if (old_tail) {
+        struct log all = {next.rev, next.from, json_copy(next.entries)};
+        if (!old_tail->rc) {
+            parse_log(old_tail->data, old_tail->size, INT64_MIN, &t);
+            if (t.rev >= all.from)
+                join(&all, &t);
+            json_decref(t.entries);
+        }
+        cut(&all, TAIL_ENTRIES);
+        *tail = format_log(&all);
+        json_decref(all.entries);
+        keep_newest(&next);
+    }
+    *head = format_log(&next);
+    json_decref(next.entries);
+}
+
+static bool spills(const struct log *old, const json_t *entries)
+{
+    return json_array_size(old->entries) + json_array_size(entries) > HEAD_ENTRIES;
+}
+
+static void tail_path(enum schema_type_id type, const struct uuid *id, char path[STORE_PATH_MAX])
+{
+    objects_path(type, id, path);
+    strcat(path, "/earlier");
+}
+
+int objects_bump_make(struct objects *db, enum schema_type_id type, const struct uuid *id,
+                      const struct store_value *now, const json_t *entries,
+                      struct objects_bump *out)
+{
+    struct store_value tail = {0};
+    const char *path = out->paths[1];
+    struct log old;
+    int rc = 0;
+
+    *out = (struct objects_bump){0};
+    objects_change_path(type, id, out->paths[0]);
+    tail_path(type, id, out->paths[1]);
+    parse_log(now->data, now->size, INT64_MIN, &old);
+    bool both = spills(&old, entries);
+    if (both) {
+        db->stats.reads++;
+        db->stats.rounds++;
+        rc = store_get_many(db->store, &path, 1, &tail, NULL);
+    }
+    if (!rc)
+        next_log(&old, both ? &tail : NULL, entries, &out->texts[0], &out->texts[1]);
+    for (size_t i = 0; !rc && i < 2 && out->texts[i]; i++)
+        out->ops[out->n++] = (struct store_op){.type = i && tail.rc ? STORE_CREATE : STORE_SET,
+                                               .path = out->paths[i],
+                                               .data = out->texts[i],
+                                               .size = strlen(out->texts[i]),
+                                               .version = i ? tail.version : now->version};
+    json_decref(old.entries);
+    store_value_free(&tail);
+    return rc;
+}
+
+void objects_bump_free(struct objects_bump *b)
+{
+    free(b->texts[0]);
+    free(b->texts[1]);
+}
+
+/* A commit that is large already doesn't take the earlier log along: who is behind by more than the
+ * node itself says reads the device again. */
+static bool room_for(struct plan *p, size_t size)
+{
+    const struct node *n, *next;
+
+    HASH_ITER (hh, p->view.nodes, n, next)
+        size += strlen(n->path) + n->written_size + 64;
+    return size <= STORE_COMMIT_MAX / 2;
+}
+
+static int write_next(struct plan *p, const struct bump *b, const struct log *old, const char *path)
+{
+    enum schema_type_id type = (enum schema_type_id)b->device.type;
+    char earlier[STORE_PATH_MAX], *head, *tail = NULL;
+    struct store_value v = {0};
+    bool both = spills(old, b->entries);
+    struct node *n;
+
+    if (both) {
+        tail_path(type, &b->device.id, earlier);
+        int rc = view_load(&p->view, earlier, &n, p->e);
+        if (rc)
+            return rc;
+        v = (struct store_value){
+            .data = n->data, .size = n->size, .rc = n->base == BASE_PRESENT ? 0 : -ENOENT};
+    }
+    next_log(old, both ? &v : NULL, b->entries, &head, &tail);
+    view_put_text(&p->view, path, head);
+    if (tail && room_for(p, strlen(tail)))
+        view_put_text(&p->view, earlier, tail);
+    else
+        free(tail);
+    return 0;
 }
 
 static int write_bump(struct plan *p, const struct bump *b)
@@ -162,9 +368,9 @@ static int write_bump(struct plan *p, const struct bump *b)
     int rc = fresh ? 0 : view_load(&p->view, path, &n, p->e);
     if (rc)
         return rc;
-    json_t *old = NULL;
+    struct log old = {0};
     if (!fresh && n->base == BASE_PRESENT)
-        old = json_loadb(n->data, n->size, 0, NULL);
+        parse_log(n->data, n->size, INT64_MIN, &old);
     else if (!o || o->before) {
         /* Never made below a device that isn't there. */
         objects_path(type, &b->device.id, device);
@@ -173,9 +379,9 @@ static int write_bump(struct plan *p, const struct bump *b)
             return rc;
         view_require(&p->view, device);
     }
-    view_put_text(&p->view, path, bumped(old, b->entries));
-    json_decref(old);
-    return 0;
+    rc = write_next(p, b, &old, path);
+    json_decref(old.entries);
+    return rc;
 }
 
 int change_bump(struct plan *p)
@@ -245,69 +451,52 @@ static void parse_entry(const json_t *entry, struct objects_change *out)
         parse_active(entry, &out->active);
 }
 
-/* 0 and the entries newer than 'since', oldest first; -EOVERFLOW when some are missing. */
-static int newer(const json_t *log, int64_t since, int64_t rev, struct objects_change **out)
+static size_t count_newer(const struct log *l, int64_t since)
 {
-    size_t n = json_array_size(log), used = 0;
-    int64_t reached = rev + 1;
+    size_t used = 0;
 
-    *out = NEW_ARRAY(n, struct objects_change);
-    while (used < n) {
-        int64_t at = json_integer_value(json_array_get(json_array_get(log, used), 0));
-        if (at <= since)
-            break;
-        reached = at;
+    while (used < json_array_size(l->entries) && rev_at(l->entries, used) > since)
         used++;
-    }
-    if (since < rev && reached > since + 1) {
-        free(*out);
-        *out = NULL;
-        return -EOVERFLOW;
-    }
-    for (size_t i = 0; i < used; i++)
-        parse_entry(json_array_get(log, used - 1 - i), &(*out)[i]);
-    return (int)used;
+    return used;
 }
 
-/* The log as far as 'since': all who use the device read it at each change, and know all but the
- * newest entries.  Null when the node isn't spelled as we spell it. */
-static json_t *parse_head(const char *data, size_t size, int64_t since, int64_t *rev)
+/* The entries newer than 'since', oldest first; of the tail those that the head has left out. */
+static int list_changes(const struct log *head, const struct log *tail, int64_t since,
+                        struct objects_change **out)
 {
-    const char *end = data + size, *at;
-    json_t *log = json_array(), *entry;
-    json_error_t je;
-    int used = 0;
+    size_t n_head = count_newer(head, since), n_tail = tail ? count_newer(tail, since) : 0;
+    size_t both = tail ? count_newer(tail, head->from) : 0;
+    struct objects_change *to = NEW_ARRAY(n_head + n_tail, struct objects_change);
 
-    if (sscanf(data, "{\"rev\":%" SCNd64 ",\"log\":[%n", rev, &used) != 1 || !used)
-        goto other;
-    for (at = data + used; at < end && *at != ']'; at += *at == ',') {
-        entry = json_loadb(at, (size_t)(end - at), JSON_DISABLE_EOF_CHECK, &je);
-        if (!entry)
-            goto other;
-        at += je.position;
-        json_array_append_new(log, entry);
-        if (json_integer_value(json_array_get(entry, 0)) <= since)
-            break;
-    }
-    return log;
-other:
-    json_decref(log);
-    return NULL;
+    *out = to;
+    while (n_tail > both)
+        parse_entry(json_array_get(tail->entries, --n_tail), to++);
+    while (n_head)
+        parse_entry(json_array_get(head->entries, --n_head), to++);
+    return (int)(to - *out);
 }
 
-static int parse_changes(const struct store_value *v, int64_t since, int64_t *rev,
-                         struct objects_change **out)
+/* What the change node has left out. */
+static int read_tail(struct objects *db, enum schema_type_id type, const struct uuid *id,
+                     const struct log *head, int64_t since, struct objects_change **out,
+                     struct error *e)
 {
-    json_t *log = parse_head(v->data, v->size, since, rev), *doc = NULL;
+    char path[STORE_PATH_MAX];
+    const char *p = path;
+    struct store_value v;
+    struct log tail;
 
-    if (!log) {
-        doc = json_loadb(v->data, v->size, 0, NULL);
-        *rev = json_integer_value(json_object_get(doc, "rev"));
-        log = json_incref(json_object_get(doc, "log"));
-    }
-    int rc = since < 0 || since > *rev ? -EOVERFLOW : newer(log, since, *rev, out);
-    json_decref(log);
-    json_decref(doc);
+    tail_path(type, id, path);
+    db->stats.reads++;
+    db->stats.rounds++;
+    int rc = store_get_many(db->store, &p, 1, &v, e);
+    if (rc || v.rc)
+        return rc ? rc : -EOVERFLOW;
+    parse_log(v.data, v.size, since, &tail);
+    rc = tail.rev < head->from || since < tail.from ? -EOVERFLOW
+                                                    : list_changes(head, &tail, since, out);
+    json_decref(tail.entries);
+    store_value_free(&v);
     return rc;
 }
 
@@ -324,7 +513,16 @@ int objects_changes(struct objects *db, enum schema_type_id type, const struct u
     int rc = store_get(db->store, path, &v, e);
     if (rc)
         return rc;
-    rc = parse_changes(&v, since, rev, out);
+    struct log head;
+    parse_log(v.data, v.size, since, &head);
     store_value_free(&v);
+    *rev = head.rev;
+    if (since < 0 || since > head.rev)
+        rc = -EOVERFLOW;
+    else if (since >= head.from)
+        rc = list_changes(&head, NULL, since, out);
+    else
+        rc = read_tail(db, type, id, &head, since, out, e);
+    json_decref(head.entries);
     return rc;
 }

@@ -116,12 +116,14 @@ int objects_delete1(struct objects *db, enum schema_type_id type, const struct u
 /* Store paths. */
 void objects_path(enum schema_type_id type, const struct uuid *id, char path[STORE_PATH_MAX]);
 /* The change node of a device, chain or group: JSON
- *   {"rev":N,"log":[[N,"ports","UUID","c"|"u"|"d"],...]}
- * 'rev' counts commits that touched the device or anything in it; 'log' names what the last of them
- * touched (collection, uuid, created, updated or deleted), newest first, whole commits only, at
- * most 32 of them and 64 entries.  Of a port whose run-time state has changed the entry says the
- * state too, [N,"ports","UUID","s","HOST",KEY,"INC"] ("" for HOST: nobody serves it), so that a
- * thousand hosts that hear of it don't all read it.  It goes with its device. */
+ *   {"rev":N,"from":M,"log":[[N,"ports","UUID","c"|"u"|"d"],...]}
+ * 'rev' counts commits that touched the device or anything in it; 'log' names what those after M
+ * touched (collection, uuid, created, updated or deleted), newest first, each object once: at most
+ * 64 entries, which then move to a node beside it, "earlier", with 2048: who has slept through a
+ * few hundred commits reads these two and what has changed, not the whole device.  Of a port whose
+ * run-time state has changed the entry says the state too, [N,"ports","UUID","s","HOST",KEY,"INC"]
+ * ("" for HOST: nobody serves it), so that a thousand hosts that hear of it don't all read it.
+ * Both go with their device. */
 void objects_change_path(enum schema_type_id type, const struct uuid *id,
                          char path[STORE_PATH_MAX]);
 
@@ -141,8 +143,9 @@ struct objects_change {
     struct objects_active active; /* 's' of a port */
 };
 /* What changed after revision 'since' (-1: everything is new), oldest first; *rev is the revision
- * now.  Returns the number of changes in *out (free()), or -EOVERFLOW when the log doesn't reach
- * back that far: read the device again.  -ENOENT: the device is gone. */
+ * now.  Returns the number of changes in *out (free()), or
+ * -EOVERFLOW when the log doesn't reach back that far: read the device again.  -ENOENT: the device
+ * is gone. */
 int objects_changes(struct objects *db, enum schema_type_id type, const struct uuid *id,
                     int64_t since, int64_t *rev, struct objects_change **out, struct error *e);
 
@@ -158,12 +161,20 @@ size_t objects_order_size(const struct objects_order *o);
 void objects_order_ids(const struct objects_order *o, struct uuid *ids); /* room for the size */
 void objects_order_free(struct objects_order *o);                        /* null is fine */
 
-/* An entry for objects_change_bumped(): what the port's "active" node says from that commit on. */
+/* An entry for objects_bump_make(): what the port's "active" node says from that commit on. */
 json_t *objects_active_entry(const struct uuid *port, const struct objects_active *a);
-/* What the change node says next ('data' is what it says now) when a commit touches 'entries',
- * [["ports","UUID","s",...],...]: for who writes run-time state and wants the device's watchers to
- * look at it ('s').  To be written with a check of its version, in the same commit.  free() it. */
-char *objects_change_bumped(const char *data, size_t size, const json_t *entries);
+/* For who writes run-time state and wants the device's watchers to look at it ('s'): the
+ * operations, to be put into the same commit, that add 'entries', [["ports","UUID","s",...],...],
+ * to the log of a device whose change node says 'now'. */
+struct objects_bump {
+    struct store_op ops[2];
+    size_t n;
+    char *texts[2], paths[2][STORE_PATH_MAX];
+};
+int objects_bump_make(struct objects *db, enum schema_type_id type, const struct uuid *id,
+                      const struct store_value *now, const json_t *entries,
+                      struct objects_bump *out);
+void objects_bump_free(struct objects_bump *b);
 
 /* Run-time state lives beside the configuration, in nodes that only agents write:
  *   /state/hosts/xx/UUID/alive            ephemeral  {"since":..,"version":..}

@@ -208,6 +208,11 @@ int sync_load_device(struct sync *s, struct device_item *d)
     return rc;
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct uuid));
+}
+
 /* The routes as they are, with those of 'ids' (sorted) read again. */
 static int change_routes(struct sync *s, struct device_item *d, const uuids *ids,
                          struct topo_lpm **out)
@@ -220,10 +225,7 @@ static int change_routes(struct sync *s, struct device_item *d, const uuids *ids
     int rc = sync_bodies(s, ST_ROUTE, ids->v, ids->n, bodies);
 
     for (size_t i = 0; i < n_old; i++) {
-        bool again = false;
-        for (size_t j = 0; j < ids->n && !again; j++)
-            again = uuid_equal(&old[i].id, &ids->v[j]);
-        if (!again)
+        if (!bsearch(&old[i].id, ids->v, ids->n, sizeof *ids->v, compare_ids))
             routes[n++] = old[i];
     }
     for (size_t i = 0; i < ids->n; i++) {
@@ -260,35 +262,54 @@ static void sort_out_port(struct sync *s, const struct objects_change *c, bool t
         vec_add(&w->ports, ref);
 }
 
+static int compare_changes(const void *pa, const void *pb)
+{
+    const struct objects_change *a = *(const struct objects_change *const *)pa,
+                                *b = *(const struct objects_change *const *)pb;
+    int c = (a->type > b->type) - (a->type < b->type);
+
+    c = c ? c : memcmp(&a->id, &b->id, sizeof a->id);
+    return c ? c : (a > b) - (a < b);
+}
+
+/* One object's last change. */
+static void sort_out_one(struct sync *s, struct device_item *d, const struct objects_change *c,
+                         bool told, struct work *w)
+{
+    if (c->type == ST_PORT)
+        sort_out_port(s, c, told, w);
+    else if (c->type == ST_ROUTE)
+        vec_add(&w->routes, c->id);
+    else if (c->type == ST_MAC_PORT)
+        vec_add(&w->macs, c->id);
+    else if (c->type == ST_IP_MAC)
+        vec_add(&w->ips, c->id);
+    else if (sync_is_dhcp(c->type))
+        vec_add(&w->dhcp, *c);
+    else if (c->type == sync_type(&d->item) || c->type == ST_TRACE_REQUEST)
+        w->body = true;
+}
+
 static void sort_out(struct sync *s, struct device_item *d, const struct objects_change *changes,
                      size_t n, struct work *w)
 {
+    const struct objects_change **sorted = NEW_ARRAY(n, const struct objects_change *);
+    bool told = true;
+
+    for (size_t i = 0; i < n; i++)
+        sorted[i] = &changes[i];
+    qsort(sorted, n, sizeof *sorted, compare_changes);
     for (size_t i = 0; i < n; i++) {
-        const struct objects_change *c = &changes[i];
-        bool again = false, told = c->active.told;
-        for (size_t j = 0; j < n && !again; j++) {
-            if (j == i || changes[j].type != c->type || !uuid_equal(&changes[j].id, &c->id))
-                continue;
-            again = j > i;
-            told &= changes[j].active.told;
-        }
-        if (again)
-            continue;
-        if (c->type == ST_PORT)
-            sort_out_port(s, c, told, w);
-        else if (c->type == ST_ROUTE)
-            vec_add(&w->routes, c->id);
-        else if (c->type == ST_MAC_PORT)
-            vec_add(&w->macs, c->id);
-        else if (c->type == ST_IP_MAC)
-            vec_add(&w->ips, c->id);
-        else if (sync_is_dhcp(c->type))
-            vec_add(&w->dhcp, *c);
-        else if (c->type == sync_type(&d->item) || c->type == ST_TRACE_REQUEST)
-            w->body = true;
+        const struct objects_change *c = sorted[i];
+        told &= c->active.told;
         if ((c->type == ST_L2INSERTION || c->type == ST_TRACE_REQUEST) && c->what == 'u')
             w->lists = true;
+        if (i + 1 < n && sorted[i + 1]->type == c->type && uuid_equal(&sorted[i + 1]->id, &c->id))
+            continue;
+        sort_out_one(s, d, c, told, w);
+        told = true;
     }
+    free(sorted);
 }
 
 static void add_port(struct work *w, topo_ref port)

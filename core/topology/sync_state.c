@@ -7,7 +7,7 @@
 #include "topology/sync_impl.h"
 
 enum { STATE_HOST = 1, STATE_ALIVE = 2, STATE_INTERFACES = 4 };
-enum { PORTS_PER_COMMIT = 48 /* the change log of a device holds 64 entries */ };
+enum { PORTS_PER_COMMIT = 48 /* the change node of a device holds 64 entries */ };
 enum { TRIES = 6 };
 enum { KEY_TYPE = 1 << 20, KEY_MASK = (1 << 20) - 1 };
 
@@ -207,7 +207,7 @@ void sync_port_down(struct sync *s, topo_ref port)
 struct port_commit {
     struct own_port *ports[PORTS_PER_COMMIT];
     char texts[PORTS_PER_COMMIT][128];
-    struct store_op ops[1 + 2 * PORTS_PER_COMMIT];
+    struct store_op ops[2 + 2 * PORTS_PER_COMMIT];
     size_t n_ports, n_ops;
     json_t *entries;
 };
@@ -273,21 +273,20 @@ static int try_ports(struct sync *s, struct port_commit *co, const struct device
         objects_state_path(ST_PORT, topo_id(s->topo, co->ports[i]->port), "active", path);
         sync_batch_add(&b, path);
     }
-    co->n_ops = 1;
     co->entries = json_array();
     int rc = sync_batch_run(&b);
     for (size_t i = 0; i < co->n_ports && !rc && !b.values[0].rc; i++)
         add_ops(s, co, i, b.paths.v[1 + i], &b.values[1 + i]);
-    if (!rc && co->n_ops > 1) {
-        char *text = objects_change_bumped(b.values[0].data, b.values[0].size, co->entries);
-        co->ops[0] = (struct store_op){.type = STORE_SET,
-                                       .path = b.paths.v[0],
-                                       .data = text,
-                                       .size = strlen(text),
-                                       .version = b.values[0].version};
-        s->st.writes++;
-        rc = store_commit(s->store, co->ops, co->n_ops, NULL, NULL);
-        free(text);
+    if (!rc && co->n_ops) {
+        struct objects_bump bump;
+        rc = objects_bump_make(s->db, sync_type(&d->item), topo_id(s->topo, d->item.ref),
+                               &b.values[0], co->entries, &bump);
+        for (size_t i = 0; i < bump.n; i++)
+            co->ops[co->n_ops++] = bump.ops[i];
+        s->st.writes += !rc;
+        if (!rc)
+            rc = store_commit(s->store, co->ops, co->n_ops, NULL, NULL);
+        objects_bump_free(&bump);
     }
     json_decref(co->entries);
     sync_batch_free(&b);

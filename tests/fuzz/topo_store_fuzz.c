@@ -120,9 +120,11 @@ static void bump(const struct node *n)
     if (store_get(w.store, path, &v, NULL))
         abort();
     json_t *entries = json_pack("[[s,s,s]]", schema_types[n->type].plural, text(&n->id), "u");
-    char *next = objects_change_bumped(v.data, v.size, entries);
-    put(path, next, strlen(next));
-    free(next);
+    struct objects_bump next;
+    if (objects_bump_make(w.db, n->device_type, &n->device, &v, entries, &next) ||
+        store_commit(w.store, next.ops, next.n, NULL, NULL))
+        abort();
+    objects_bump_free(&next);
     json_decref(entries);
     store_value_free(&v);
 }

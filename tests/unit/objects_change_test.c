@@ -119,25 +119,127 @@ static void test_log(void **state)
     p = make(ST_PORT, "{'bridgeId':'%s'}", u(&b));
     set(ST_PORT, &p, "{'adminStateUp':false}");
     del(ST_PORT, &p);
-    assert_int_equal(objects_changes(db, ST_BRIDGE, &b, since, &rev, &log, NULL), 4);
+    assert_int_equal(objects_changes(db, ST_BRIDGE, &b, since, &rev, &log, NULL), 2);
     assert_int_equal(rev, 5);
     assert_memory_equal(&log[0].id, &first, sizeof first);
     assert_int_equal(log[0].type, ST_PORT);
     assert_int_equal(log[0].what, 'c');
-    assert_memory_equal(&log[2].id, &p, sizeof p);
-    assert_int_equal(log[2].what, 'u');
-    assert_int_equal(log[3].what, 'd');
+    assert_memory_equal(&log[1].id, &p, sizeof p);
+    assert_int_equal(log[1].what, 'd');
     free(log);
     assert_int_equal(objects_changes(db, ST_BRIDGE, &b, rev - 1, &rev, &log, NULL), 1);
     free(log);
-    for (unsigned i = 0; i < 32; i++)
-        set(ST_BRIDGE, &b, "{'name':'n%u'}", i);
-    assert_int_equal(objects_changes(db, ST_BRIDGE, &b, 5, &rev, &log, NULL), 32);
-    assert_int_equal(log[31].type, ST_BRIDGE);
-    free(log);
-    assert_int_equal(objects_changes(db, ST_BRIDGE, &b, 4, &rev, &log, NULL), -EOVERFLOW);
-    assert_null(log);
     assert_int_equal(objects_changes(db, ST_BRIDGE, &b, 99, &rev, &log, NULL), -EOVERFLOW);
+    assert_null(log);
+}
+
+/* Each object is named once, so that the log reaches far back. */
+static void test_log_once(void **state)
+{
+    struct uuid b = make(ST_BRIDGE, "{}"), p = make(ST_PORT, "{'bridgeId':'%s'}", u(&b));
+    int64_t rev, since = rev_of(ST_BRIDGE, &b);
+    struct objects_change *log;
+
+    (void)state;
+    for (unsigned i = 0; i < 100; i++)
+        set(ST_BRIDGE, &b, "{'name':'n%u'}", i);
+    set(ST_PORT, &p, "{'adminStateUp':false}");
+    assert_int_equal(objects_changes(db, ST_BRIDGE, &b, since, &rev, &log, NULL), 2);
+    assert_int_equal(rev, since + 101);
+    assert_int_equal(log[0].type, ST_BRIDGE);
+    assert_memory_equal(&log[1].id, &p, sizeof p);
+    free(log);
+}
+
+static void assert_all_there(const struct objects_change *log, int n, const struct uuid *ids,
+                             unsigned n_ids)
+{
+    for (unsigned i = 0; i < n_ids; i++) {
+        bool found = false;
+        for (int k = 0; k < n && !found; k++)
+            found = uuid_equal(&log[k].id, &ids[i]);
+        assert_true(found);
+    }
+}
+
+/* Objects enough that the log moves to its second node several times, and in the end forgets. */
+static void test_long_log(void **state)
+{
+    enum { COMMITS = 100, EACH = 25, N = COMMITS * EACH };
+    static struct uuid ids[N];
+    struct uuid b = make(ST_BRIDGE, "{}");
+    int64_t rev, since = rev_of(ST_BRIDGE, &b);
+    json_t *o = json_pack("{s:s}", "bridgeId", u(&b));
+    struct objects_change *log;
+
+    (void)state;
+    for (unsigned i = 1; i <= COMMITS; i++) {
+        struct objects_txn *t = objects_begin(db);
+        for (unsigned k = 0; k < EACH; k++)
+            assert_int_equal(objects_create(t, ST_PORT, o, &ids[(i - 1) * EACH + k], &last), 0);
+        assert_int_equal(objects_commit(t, &last), 0);
+        objects_abort(t);
+        for (unsigned back = 1; back <= MIN(i, 75u); back = back * 2 + 1) {
+            int n = objects_changes(db, ST_BRIDGE, &b, since + i - back, &rev, &log, NULL);
+            assert_int_equal(n, back * EACH);
+            assert_int_equal(rev, since + i);
+            assert_all_there(log, n, ids + (i - back) * EACH, back * EACH);
+            free(log);
+        }
+    }
+    json_decref(o);
+    assert_int_equal(objects_changes(db, ST_BRIDGE, &b, since, &rev, &log, NULL), -EOVERFLOW);
+    int n = objects_changes(db, ST_BRIDGE, &b, rev - 80, &rev, &log, NULL);
+    assert_int_equal(n, 80 * EACH);
+    assert_all_there(log, n, ids + N - n, 80 * EACH);
+    free(log);
+    del(ST_BRIDGE, &b); /* with both nodes */
+    assert_int_equal(rev_of(ST_BRIDGE, &b), -1);
+}
+
+/* An agent that says something of its ports. */
+static void say(const struct uuid *bridge, const struct uuid *port, const struct objects_active *a)
+{
+    char path[STORE_PATH_MAX];
+    struct objects_bump bump;
+    struct store_value v;
+    json_t *entries = json_array();
+
+    objects_change_path(ST_BRIDGE, bridge, path);
+    assert_int_equal(store_get(the_store, path, &v, NULL), 0);
+    json_array_append_new(entries, objects_active_entry(port, a));
+    assert_int_equal(objects_bump_make(db, ST_BRIDGE, bridge, &v, entries, &bump), 0);
+    assert_int_equal(store_commit(the_store, bump.ops, bump.n, NULL, NULL), 0);
+    objects_bump_free(&bump);
+    json_decref(entries);
+    store_value_free(&v);
+}
+
+/* The state is in the log; that it has been said doesn't hide that the port itself has changed. */
+static void test_states(void **state)
+{
+    struct uuid b = make(ST_BRIDGE, "{}"), p = make(ST_PORT, "{'bridgeId':'%s'}", u(&b));
+    struct objects_active up = {
+        .there = true, .host = p, .key = 0x10f00f, .inc = UINT64_C(0xfedcba9876543210)};
+    struct objects_active down = {0};
+    int64_t rev, since = rev_of(ST_BRIDGE, &b);
+    struct objects_change *log;
+
+    (void)state;
+    say(&b, &p, &up);
+    assert_int_equal(objects_changes(db, ST_BRIDGE, &b, since, &rev, &log, NULL), 1);
+    assert_true(log[0].what == 's' && log[0].active.told && log[0].active.there);
+    assert_memory_equal(&log[0].active.host, &up.host, sizeof up.host);
+    assert_int_equal(log[0].active.key, up.key);
+    assert_true(log[0].active.inc == up.inc);
+    free(log);
+    set(ST_PORT, &p, "{'adminStateUp':false}");
+    say(&b, &p, &up);
+    say(&b, &p, &down);
+    assert_int_equal(objects_changes(db, ST_BRIDGE, &b, since, &rev, &log, NULL), 2);
+    assert_true(log[0].what == 'u' && !log[0].active.told);
+    assert_true(log[1].what == 's' && log[1].active.told && !log[1].active.there);
+    free(log);
 }
 
 static void test_big_commit(void **state)
@@ -154,9 +256,10 @@ static void test_big_commit(void **state)
     assert_int_equal(objects_commit(t, &last), 0);
     objects_abort(t);
     json_decref(o);
-    /* One revision, more entries than the log takes: read the chain again. */
-    assert_int_equal(objects_changes(db, ST_CHAIN, &c, before, &rev, &log, NULL), -EOVERFLOW);
+    /* One revision, more entries than the change node takes. */
+    assert_int_equal(objects_changes(db, ST_CHAIN, &c, before, &rev, &log, NULL), 100);
     assert_int_equal(rev, before + 1);
+    free(log);
     make(ST_RULE, "{'chainId':'%s','type':'drop'}", u(&c));
     assert_int_equal(objects_changes(db, ST_CHAIN, &c, before + 1, &rev, &log, NULL), 1);
     free(log);
@@ -166,9 +269,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, db_setup, db_teardown)
     const struct CMUnitTest tests[] = {
-        T(test_who_hears),
-        T(test_log),
-        T(test_big_commit),
+        T(test_who_hears), T(test_log),    T(test_log_once),
+        T(test_long_log),  T(test_states), T(test_big_commit),
     };
 
     return run_on_stores(tests);

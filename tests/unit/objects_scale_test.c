@@ -57,34 +57,34 @@ static void name_port(json_t *o, unsigned i)
 
 static void test_ports_of_a_bridge(void **state)
 {
+    enum { ROUNDS = 64 };
     struct uuid b = make(ST_BRIDGE, "{}"), *ids;
     struct cost first, last_one, t;
     size_t n;
 
     (void)state;
-    /* The folders of back references are there after a few, the log is full after 32. */
+    /* The folders of back references are there after a few.  The log moves on every 32nd time. */
     make_many(ST_PORT, json_pack("{s:s}", "bridgeId", u(&b)), 300, 1, name_port);
     t = cost_now();
-    struct uuid p = make(ST_PORT, "{'bridgeId':'%s','name':'x0000'}", u(&b));
+    make_many(ST_PORT, json_pack("{s:s}", "bridgeId", u(&b)), ROUNDS, 1, name_port);
     first = since(t);
-    del(ST_PORT, &p);
-    make_many(ST_PORT, json_pack("{s:s}", "bridgeId", u(&b)), 10000 / SCALE - 300, 100, name_port);
-    make_many(ST_PORT, json_pack("{s:s}", "bridgeId", u(&b)), 40, 1, name_port);
+    make_many(ST_PORT, json_pack("{s:s}", "bridgeId", u(&b)), 10000 / SCALE - 300 - 2 * ROUNDS, 100,
+              name_port);
     t = cost_now();
-    make(ST_PORT, "{'bridgeId':'%s','name':'x0000'}", u(&b));
+    make_many(ST_PORT, json_pack("{s:s}", "bridgeId", u(&b)), ROUNDS, 1, name_port);
     last_one = since(t);
-    assert_int_equal(last_one.ops, first.ops);
-    assert_true(last_one.ops <= 8);
+    assert_true(last_one.ops <= first.ops + ROUNDS / 32);
+    assert_true(first.ops <= 8 * ROUNDS);
     /* One tunnel key in a hundred is taken by now: then another is looked up. */
-    assert_true(last_one.reads <= first.reads + 3);
-    assert_true(first.reads <= 6);
-    assert_true(last_one.bytes < first.bytes + 100);
-    assert_true(last_one.bytes < 5000);
+    assert_true(last_one.reads <= first.reads + 3 * ROUNDS / 32);
+    assert_true(first.reads <= 6 * ROUNDS);
+    assert_true(last_one.bytes < 10000 * ROUNDS); /* the log's second node is full */
+    struct uuid p = make(ST_PORT, "{'bridgeId':'%s','name':'x0000'}", u(&b));
     t = cost_now();
     assert_int_equal(objects_resolve(db, ST_PORT, &b, "x0000", &p, &last), 0);
     assert_true(since(t).reads <= 3);
     assert_int_equal(objects_referrers(db, ST_PORT, "bridgeId", &b, &ids, &n, NULL), 0);
-    assert_int_equal(n, 10000 / SCALE + 41);
+    assert_int_equal(n, 10000 / SCALE + 1);
     for (size_t i = 1; i < n; i++)
         assert_true(memcmp(&ids[i - 1], &ids[i], sizeof *ids) < 0);
     free(ids);

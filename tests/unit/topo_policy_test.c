@@ -211,18 +211,18 @@ static void overwrite(struct rig *r, enum schema_type_id type, const struct uuid
     objects_change_path(owner, owner_id, change);
     assert_int_equal(store_get(r->c.store, change, &v, &e), 0);
     json_t *entries = json_pack("[[s,s,s]]", schema_types[type].plural, text_of(id), "u");
-    char *bumped = objects_change_bumped(v.data, v.size, entries);
-    const struct store_op ops[] = {
-        {.type = STORE_PUT, .path = path, .data = text, .size = strlen(text), .version = STORE_ANY},
-        {.type = STORE_PUT,
-         .path = change,
-         .data = bumped,
-         .size = strlen(bumped),
-         .version = STORE_ANY}};
-    assert_int_equal(store_commit(r->c.store, ops, 2, NULL, &e), 0);
+    struct objects_bump bump;
+    assert_int_equal(objects_bump_make(r->c.db, owner, owner_id, &v, entries, &bump), 0);
+    struct store_op ops[3] = {{.type = STORE_PUT,
+                               .path = path,
+                               .data = text,
+                               .size = strlen(text),
+                               .version = STORE_ANY}};
+    memcpy(&ops[1], bump.ops, bump.n * sizeof *ops);
+    assert_int_equal(store_commit(r->c.store, ops, 1 + bump.n, NULL, &e), 0);
     json_decref(entries);
     store_value_free(&v);
-    free(bumped);
+    objects_bump_free(&bump);
 }
 
 /* What can't be understood refuses, whatever it may have meant. */
