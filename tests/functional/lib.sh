@@ -28,9 +28,10 @@ say() { echo "== $*"; }
 fail() { echo "not ok: $*"; exit 1; }
 now_ms() { local t=${EPOCHREALTIME/[.,]/}; echo $((t / 1000)); }
 
-# await SECONDS COMMAND...: until it succeeds; past the deadline the test fails.
+# await SECONDS COMMAND...: until it succeeds; past the deadline the test fails.  LAB_SLOW=8: this
+# machine takes so many times as long.
 await() {
-    local limit=$1 end
+    local limit=$(($1 * ${LAB_SLOW:-1})) end
     shift
     end=$(($(now_ms) + limit * 1000))
     until "$@" >/dev/null 2>&1; do
