@@ -12,7 +12,7 @@
 #include "net/netns.h"
 #include "objects/objects.h"
 
-#define START_MS 30000 /* emulated machines take their time */
+#define START_MS 120000 /* emulated machines take their time */
 
 /* One request to the host's agent; the reply, or null. */
 static json_t *ask(struct lab_in_netns *lab, unsigned host, const char *request, struct error *e)

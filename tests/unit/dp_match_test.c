@@ -163,6 +163,55 @@ static void test_tcp_flags_and_icmp(void **state)
     rig_close(r);
 }
 
+/* None, a first one, a later one; the kind alone decides. */
+static void fragment_cases(struct rig *r, struct flow_key b)
+{
+    struct flow_key first = b, later = b;
+
+    first.ip_frag = FLOW_FRAG_FIRST;
+    later.ip_frag = FLOW_FRAG_LATER;
+    struct match_case cases[] = {
+        CASE(ip_frag, b, FLOW_FRAG_FIRST, 0xff),     CASE(ip_frag, b, FLOW_FRAG_LATER, 0xff),
+        CASE(ip_frag, first, FLOW_FRAG_NONE, 0xff),  CASE(ip_frag, first, FLOW_FRAG_LATER, 0xff),
+        CASE(ip_frag, later, FLOW_FRAG_FIRST, 0xff),
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        cases[i].mask.eth_type = 0xffff;
+    run_cases(r, cases, ARRAY_SIZE(cases));
+}
+
+static void test_fragments(void **state)
+{
+    struct rig *r = rig_open(*state, 2);
+
+    fragment_cases(r, key_of(WIRE_PROTO_UDP, "10.0.0.1", "10.0.0.2", 1000, 2000));
+    fragment_cases(r, key_of(WIRE_PROTO_UDP, "fd00::1", "fd00::2", 1000, 2000));
+    rig_close(r);
+}
+
+/* Ports of another protocol, the code of ICMP, part of an address. */
+static void test_rest(void **state)
+{
+    struct rig *r = rig_open(*state, 2);
+    struct flow_key sctp = key_of(WIRE_PROTO_SCTP, "10.0.0.1", "10.0.0.2", 1000, 2000);
+    struct flow_key sctp6 = key_of(WIRE_PROTO_SCTP, "fd00::1", "fd00::2", 1000, 2000);
+    struct flow_key icmp = key_of(WIRE_PROTO_ICMP, "10.0.0.1", "10.0.0.2", 8, 0);
+    struct flow_key icmp6 = key_of(WIRE_PROTO_ICMP6, "fd00::1", "fd00::2", 128, 0);
+    struct match_case cases[] = {
+        CASE(tp_src, sctp, 1001, 0xffff),
+        CASE(tp_dst, sctp, 2001, 0xffff),
+        CASE(tp_src, sctp6, 1001, 0xffff),
+        CASE(tp_dst, sctp6, 2001, 0xffff),
+        CASE(tp_dst, icmp, 1, 0xffff),
+        CASE(tp_dst, icmp6, 1, 0xffff),
+        CASE(eth_src, icmp, MAC("02:00:01:00:00:01"), MAC("ff:ff:ff:00:00:00")),
+    };
+
+    run_cases(r, cases, ARRAY_SIZE(cases));
+    rig_close(r);
+}
+
 static void test_in_port(void **state)
 {
     struct rig *r = rig_open(*state, 3);
@@ -273,6 +322,46 @@ static void test_many_masks(void **state)
         rig_send(r, 1, &f);
         rig_expect_upcall(r, 1, &f, DP_MISS);
     }
+    rig_close(r);
+}
+
+/* What came of a port and went to it, whichever way: by a flow, up, from the agent. */
+static void test_port_statistics(void **state)
+{
+    struct rig *r = rig_open(*state, 2);
+    struct flow_key k = key_of(WIRE_PROTO_UDP, "10.0.0.1", "10.0.0.2", 1, 2), mask = mask_all();
+    struct frame f = frame_of(&k), other;
+    struct flow_key key = rig_key(r, 1, &f);
+    struct flow_out out = rig_out(r, 2);
+
+    k.tp_src = 7;
+    other = frame_of(&k);
+    memset(other.b + other.size, 0, 900); /* behind the datagram */
+    other.size += 900;
+    rig_flow(r, &key, &mask, &out, 1);
+    for (unsigned i = 0; i < 5; i++) {
+        rig_send(r, 1, &f);
+        rig_expect(r, 2, &f);
+    }
+    rig_send(r, 1, &other);
+    rig_expect_upcall(r, 1, &other, DP_MISS);
+    struct dp_exec x = {.packet = other.b,
+                        .size = (uint32_t)other.size,
+                        .in_port = r->port[1],
+                        .outs = &out,
+                        .n_outs = 1};
+
+    assert_int_equal(dp_execute(r->dp, 0, &x, 1), 0);
+    rig_expect(r, 2, &other);
+    struct dp_port from = rig_port(r, 1), to = rig_port(r, 2);
+
+    assert_int_equal(from.rx_packets, 6);
+    assert_int_equal(from.rx_bytes, 5 * f.size + other.size);
+    assert_int_equal(from.upcalls, 1);
+    assert_int_equal(from.tx_packets, 0);
+    assert_int_equal(to.tx_packets, 6);
+    assert_int_equal(to.tx_bytes, 5 * f.size + other.size);
+    assert_int_equal(to.rx_packets, 0);
     rig_close(r);
 }
 
@@ -389,7 +478,8 @@ int main(void)
         cmocka_unit_test(test_arp_fields),  cmocka_unit_test(test_ip4_fields),
         cmocka_unit_test(test_ip6_fields),  cmocka_unit_test(test_tcp_flags_and_icmp),
         cmocka_unit_test(test_many_masks),  cmocka_unit_test(test_dump),
-        cmocka_unit_test(test_table_full),
+        cmocka_unit_test(test_table_full),  cmocka_unit_test(test_fragments),
+        cmocka_unit_test(test_rest),        cmocka_unit_test(test_port_statistics),
     };
 
     return rig_main("matching", tests, ARRAY_SIZE(tests));
