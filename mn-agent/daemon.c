@@ -218,6 +218,7 @@ static int open_agent(struct daemon *d, struct error *e)
     struct agent_options ao = {.n_workers = d->o->n_workers,
                                .name = d->o->host_name,
                                .flows = {.max_flows = d->o->max_flows},
+                               .state = {.max_records = d->o->max_records},
                                .dhcp_mtu = (uint16_t)d->o->dhcp_mtu};
     char name[256] = "";
     int rc = startup_host_id(d->o->host_id, &ao.host, e);

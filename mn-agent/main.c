@@ -23,6 +23,7 @@ enum {
     OPT_DHCP_MTU,
     OPT_PEER_PORT,
     OPT_FLOWS,
+    OPT_RECORDS,
     OPT_WHY,
     OPT_RULE_LOG,
     OPT_BACKUP,
@@ -41,6 +42,7 @@ static const struct option long_options[] = {
     {"peer-port", required_argument, NULL, OPT_PEER_PORT},
     {"dhcp-mtu", required_argument, NULL, OPT_DHCP_MTU},
     {"max-flows", required_argument, NULL, OPT_FLOWS},
+    {"max-records", required_argument, NULL, OPT_RECORDS},
     {"log-level", required_argument, NULL, OPT_LOG},
     {"backup", required_argument, NULL, OPT_BACKUP},
     {"rule-log", required_argument, NULL, OPT_RULE_LOG},
@@ -82,6 +84,8 @@ static void usage(FILE *f)
           "      --dhcp-mtu BYTES   the most that VMs are told to send; less where a tunnel\n"
           "                         carries less [1500]\n"
           "      --max-flows N      at once; the longest unused makes room [200000]\n"
+          "      --max-records N    of connections: one for each device that tracks or translates\n"
+          "                         it; the longest unused makes room [1000000]\n"
           "      --keep-flows       when it ends, what is installed goes on forwarding\n"
           "      --backup DIR       where connections are written down, for the next start\n"
           "                         [/var/lib/mn/connections-INSTANCE]\n"
@@ -159,6 +163,8 @@ static int take(struct args *a, int opt, struct error *e)
         return number("--dhcp-mtu", 65535, &a->daemon.dhcp_mtu, e);
     case OPT_FLOWS:
         return number("--max-flows", 1 << 24, &a->daemon.max_flows, e);
+    case OPT_RECORDS:
+        return number("--max-records", 1 << 26, &a->daemon.max_records, e);
     case OPT_LOG:
         return log_set_level(optarg)
                    ? error_set(e, -EINVAL, NULL, "--log-level", "no level '%s'", optarg)

@@ -13,9 +13,10 @@ struct options {
     const char *backup;   /* directory; null: named after the instance */
     unsigned n_workers;
     unsigned vxlan_port;
-    unsigned mail_port; /* 0: MAIL_PORT */
-    unsigned dhcp_mtu;  /* 0: 1500 */
-    unsigned max_flows; /* 0: 200,000 */
+    unsigned mail_port;   /* 0: MAIL_PORT */
+    unsigned dhcp_mtu;    /* 0: 1500 */
+    unsigned max_flows;   /* 0: 200,000 */
+    unsigned max_records; /* 0: 1,000,000 */
     bool keep_flows, test_clock, rule_log_words;
 };
 

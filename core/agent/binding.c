@@ -20,6 +20,7 @@ enum binding_state { IDLE, SERVED, LEAVING };
 /* A worker's part of giving a port up. */
 struct removal {
     struct inbox_call call;
+    struct worker_removal flows;
     struct binding *binding;
     struct agent *agent;
 };
@@ -336,14 +337,19 @@ static bool serve(struct bindings *bs, struct binding *b)
     return true;
 }
 
-static void removal_fn(void *worker, void *aux)
+static void removed(struct worker *w, struct worker_removal *flows)
 {
-    struct removal *r = aux;
+    struct removal *r = caa_container_of(flows, struct removal, flows);
     struct agent *a = r->agent;
 
-    worker_remove_port(worker, r->binding->port, r->binding->port_no);
+    (void)w;
     if (!__atomic_sub_fetch(&r->binding->n_leaving, 1, __ATOMIC_ACQ_REL))
         inbox_wake(&a->control); /* the binding may be gone by now */
+}
+
+static void removal_fn(void *worker, void *aux)
+{
+    worker_remove_port(worker, &((struct removal *)aux)->flows);
 }
 
 /* The port map has lost it already. */
@@ -356,7 +362,12 @@ static void remove_flows(struct bindings *bs, struct binding *b)
     __atomic_store_n(&b->n_leaving, (int)a->n_workers, __ATOMIC_RELEASE);
     for (unsigned i = 0; i < a->n_workers; i++) {
         struct removal *r = &b->removals[i];
-        *r = (struct removal){.binding = b, .agent = a, .call = {.fn = removal_fn, .aux = r}};
+        *r = (struct removal){
+            .binding = b,
+            .agent = a,
+            .call = {.fn = removal_fn, .aux = r},
+            .flows = {.port = b->port, .port_no = b->port_no, .done = removed},
+        };
         inbox_call(worker_inbox(a->workers[i]), &r->call);
     }
 }

@@ -1,73 +1,20 @@
-#include "agent/flowtable.h"
+#include "agent/flowtable_impl.h"
 
 #include <errno.h>
 
-#include "agent/flowname.h"
 #include "base/clock.h"
 
-#define ID_BITS  28
-#define ID_MASK  ((1u << ID_BITS) - 1)
 #define FRESH_NS NSEC_PER_SEC /* misses of packets already on their way when it was installed */
 
 /* Keys of so many words go to the slab of that size: bridged IPv4 (5), with ports (9), IPv6. */
 static const uint8_t slab_words[] = {6, 9, 16, FLOW_WORDS};
-#define N_SLABS ARRAY_SIZE(slab_words)
-
-struct rec {
-    uint32_t next;                 /* in the hash bucket */
-    uint32_t list_prev, list_next; /* in lists[]: oldest look first */
-    uint32_t peer_prev, peer_next; /* flows with the same tag set */
-    uint32_t set;                  /* 0: adopted, not simulated yet */
-    uint32_t cookie_low, cookie_high;
-    uint32_t drop;
-    uint32_t outs_hash;
-    uint32_t made, looked, simulated, used; /* steps of 2^24 ns */
-    uint32_t packets;                       /* low bits, at the last note */
-    uint16_t mask;
-    uint8_t class : 4;
-    uint8_t used_since : 1; /* packets were noted since it was simulated */
-    uint8_t state;          /* which list: its class's (0), DUE or DEFERRED */
-    uint32_t words[];
-};
-
-struct list {
-    uint32_t first, last, n;
-};
-
-struct flowtable {
-    uint32_t max_flows, n_flows, bucket_mask;
-    uint32_t short_life, idle_life, patience, look_interval; /* steps */
-    uint32_t resimulate[FT_N_CLASSES];
-    uint32_t *buckets;
-    struct slab slabs[N_SLABS];
-    struct flow_masks masks;
-    struct tagindex *tags;
-    struct list lists[FT_N_CLASSES + 2];
-    uint32_t n_class[FT_N_CLASSES];
-};
-
-enum { DUE = FT_N_CLASSES, DEFERRED, N_LISTS };
+_Static_assert(ARRAY_SIZE(slab_words) == N_SLABS, "a slab for each size");
 
 const char *ft_class_name(enum ft_class c)
 {
     static const char *const names[] = {"short-drop", "drop", "forward", "stateful"};
 
     return names[c];
-}
-
-static uint32_t steps(uint64_t ns)
-{
-    return (uint32_t)(ns >> 24);
-}
-
-static bool passed(uint32_t now, uint32_t since, uint32_t interval)
-{
-    return (int32_t)(now - since) >= (int32_t)interval;
-}
-
-static struct rec *rec_at(const struct flowtable *ft, uint32_t id)
-{
-    return slab_at(&ft->slabs[id >> ID_BITS], id & ID_MASK);
 }
 
 struct flowtable *ft_new(const struct ft_limits *limits)
@@ -128,21 +75,11 @@ static void list_append(struct flowtable *ft, uint32_t id)
     l->n++;
 }
 
-static void move(struct flowtable *ft, uint32_t id, uint8_t state)
+void ft_move(struct flowtable *ft, uint32_t id, uint8_t state)
 {
     list_remove(ft, id);
     rec_at(ft, id)->state = state;
     list_append(ft, id);
-}
-
-static void make_due(struct flowtable *ft, uint32_t id, uint32_t now)
-{
-    struct rec *r = rec_at(ft, id);
-
-    if (!r->state)
-        r->looked = now; /* since when it is due */
-    if (r->state != DUE)
-        move(ft, id, DUE);
 }
 
 static void peers_add(struct flowtable *ft, uint32_t id, uint32_t set)
@@ -164,6 +101,7 @@ static void peers_remove(struct flowtable *ft, uint32_t id)
 
     if (!r->set)
         return;
+    ft_walks_leave(ft, id);
     *(r->peer_prev ? &rec_at(ft, r->peer_prev)->peer_next : ti_results(ft->tags, r->set)) =
         r->peer_next;
     if (r->peer_next)
@@ -360,64 +298,6 @@ uint32_t ft_victim(const struct flowtable *ft)
     return 0;
 }
 
-struct invalidation {
-    struct flowtable *ft;
-    size_t n;
-    uint32_t now;
-};
-
-static void invalidate_set(uint32_t set, void *aux)
-{
-    struct invalidation *inv = aux;
-
-    for (uint32_t id = *ti_results(inv->ft->tags, set); id; id = rec_at(inv->ft, id)->peer_next) {
-        make_due(inv->ft, id, inv->now);
-        inv->n++;
-    }
-}
-
-size_t ft_invalidate(struct flowtable *ft, tag_t tag, uint64_t now)
-{
-    struct invalidation inv = {.ft = ft, .now = steps(now)};
-
-    ti_each_set(ft->tags, tag, invalidate_set, &inv);
-    return inv.n;
-}
-
-void ft_invalidate_all(struct flowtable *ft, uint64_t now)
-{
-    for (unsigned l = 0; l < N_LISTS; l++)
-        while (l != DUE && ft->lists[l].first)
-            make_due(ft, ft->lists[l].first, steps(now));
-    for (uint32_t id = ft->lists[DUE].first; id; id = rec_at(ft, id)->list_next)
-        rec_at(ft, id)->looked = steps(now);
-}
-
-struct tagged {
-    const struct flowtable *ft;
-    uint32_t id;
-};
-
-static void first_of_set(uint32_t set, void *aux)
-{
-    struct tagged *t = aux;
-
-    t->id = *ti_results(t->ft->tags, set);
-}
-
-uint32_t ft_tagged(const struct flowtable *ft, tag_t tag)
-{
-    struct tagged t = {.ft = ft};
-
-    ti_each_set(ft->tags, tag, first_of_set, &t);
-    return t.id;
-}
-
-bool ft_has_tag(const struct flowtable *ft, tag_t tag)
-{
-    return ti_has(ft->tags, tag);
-}
-
 uint32_t ft_due(const struct flowtable *ft)
 {
     return ft->lists[DUE].first;
@@ -438,7 +318,7 @@ bool ft_defer(struct flowtable *ft, uint32_t id, const tag_t *tags, size_t n_tag
         return false;
     peers_remove(ft, id);
     peers_add(ft, id, set);
-    move(ft, id, DEFERRED);
+    ft_move(ft, id, DEFERRED);
     return true;
 }
 
@@ -451,11 +331,11 @@ static bool look_at(struct flowtable *ft, uint32_t id, uint32_t now)
         return true;
     bool stale = passed(now, r->simulated, ft->resimulate[r->class]) && r->used_since;
     r->looked = now;
-    move(ft, id, stale ? DUE : 0);
+    ft_move(ft, id, stale ? DUE : 0);
     return false;
 }
 
-size_t ft_look(struct flowtable *ft, uint64_t now_ns, unsigned budget, uint32_t *ids, size_t max)
+size_t ft_look(struct flowtable *ft, uint64_t now_ns, unsigned *budget, uint32_t *ids, size_t max)
 {
     uint32_t now = steps(now_ns);
     size_t n = 0;
@@ -467,7 +347,8 @@ size_t ft_look(struct flowtable *ft, uint64_t now_ns, unsigned budget, uint32_t 
         if (c == DUE)
             continue;
         uint32_t id = ft->lists[c].first;
-        for (; id && budget && n < max && passed(now, rec_at(ft, id)->looked, interval); budget--) {
+        for (; id && *budget && n < max && passed(now, rec_at(ft, id)->looked, interval);
+             --*budget) {
             uint32_t next = rec_at(ft, id)->list_next;
             if (look_at(ft, id, now))
                 ids[n++] = id;
@@ -493,7 +374,7 @@ uint32_t ft_note(struct flowtable *ft, uint64_t cookie, uint64_t packets, uint64
         uint32_t then = MAX(1u, steps(used));
         /* the records of one used seldom are old: now, not when its turn comes */
         if (r->class == FT_STATEFUL && passed(then, last_use(r), ft->resimulate[FT_STATEFUL]))
-            make_due(ft, id, then);
+            ft_make_due(ft, id, then);
         r->used = then;
         r->used_since = true;
     }

@@ -81,9 +81,13 @@ uint32_t ft_by_cookie(const struct flowtable *ft, uint64_t cookie);
  * looked at).  0 when the table is empty. */
 uint32_t ft_victim(const struct flowtable *ft);
 
-/* Marks every flow with this tag as due to be simulated; returns how many there were. */
+/* Every flow with this tag, or every one, is due to be simulated: the first thousand at once, the
+ * others by calls of ft_invalidate_more(), each about 'budget' of them, while ft_invalidating().
+ * Return how many flows they met. */
 size_t ft_invalidate(struct flowtable *ft, tag_t tag, uint64_t now);
 void ft_invalidate_all(struct flowtable *ft, uint64_t now);
+size_t ft_invalidate_more(struct flowtable *ft, size_t budget, uint64_t now);
+bool ft_invalidating(const struct flowtable *ft);
 bool ft_has_tag(const struct flowtable *ft, tag_t tag);
 /* Some flow with this tag, 0 none. */
 uint32_t ft_tagged(const struct flowtable *ft, tag_t tag);
@@ -95,8 +99,9 @@ size_t ft_n_due(const struct flowtable *ft);
  * False when it has been due for ft_limits.patience_ns already: remove it. */
 bool ft_defer(struct flowtable *ft, uint32_t id, const tag_t *tags, size_t n_tags, uint64_t now);
 
-/* Looks at up to 'budget' flows whose turn it is; ids of those to remove go to ids[0..max-1]. */
-size_t ft_look(struct flowtable *ft, uint64_t now, unsigned budget, uint32_t *ids, size_t max);
+/* Looks at up to *budget flows whose turn it is, and takes them off it; ids of those to remove go
+ * to ids[0..max-1]. */
+size_t ft_look(struct flowtable *ft, uint64_t now, unsigned *budget, uint32_t *ids, size_t max);
 
 /* The datapath's statistics of a flow; 'used' is its last packet in the agent's clock, 0 never.
  * Returns the flow's id and how many packets came since the last note, or 0 when it is gone. */

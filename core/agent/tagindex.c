@@ -47,7 +47,9 @@ struct tagindex {
     uint32_t *set_buckets, *tag_buckets;
     struct slab blocks[N_CLASSES];
     struct slab tags;
-    tag_t *scratch; /* a set being sorted */
+    uint32_t walks[TI_WALKS]; /* the next element of each */
+    unsigned n_walking;       /* of them, not at their end */
+    tag_t *scratch;           /* a set being sorted */
     size_t scratch_size;
     uint32_t recent_sets[N_RECENT]; /* 0: none */
     struct recent recent[N_RECENT];
@@ -146,10 +148,19 @@ static void elem_link(struct tagindex *ti, uint32_t name, uint32_t tag)
     r->first = name;
 }
 
+static void set_walk(struct tagindex *ti, unsigned walk, uint32_t elem)
+{
+    ti->n_walking += (elem != 0) - (ti->walks[walk] != 0);
+    ti->walks[walk] = elem;
+}
+
 static void elem_unlink(struct tagindex *ti, uint32_t name)
 {
     struct elem *e = elem_at(ti, name);
 
+    for (unsigned i = 0; ti->n_walking && i < TI_WALKS; i++)
+        if (ti->walks[i] == name)
+            set_walk(ti, i, e->next);
     if (e->prev)
         elem_at(ti, e->prev)->next = e->next;
     else
@@ -334,16 +345,36 @@ uint32_t *ti_results(struct tagindex *ti, uint32_t set)
     return &block_at(ti, set)->results;
 }
 
-void ti_each_set(const struct tagindex *ti, tag_t tag, ti_set_fn *fn, void *aux)
+static uint32_t set_of(const struct tagindex *ti, uint32_t elem)
+{
+    uint32_t block = elem >> PLACE_BITS;
+    const struct block *b = block_at(ti, block);
+
+    return b->n_users ? block : b->next;
+}
+
+void ti_walk(struct tagindex *ti, unsigned walk, tag_t tag)
 {
     uint32_t t = tag_find(ti, tag);
 
-    for (uint32_t e = t ? tag_at(ti, t)->first : 0; e;) {
-        uint32_t block = e >> PLACE_BITS, next = elem_at(ti, e)->next;
-        const struct block *b = block_at(ti, block);
-        fn(b->n_users ? block : b->next, aux);
-        e = next;
-    }
+    set_walk(ti, walk, t ? tag_at(ti, t)->first : 0);
+}
+
+uint32_t ti_walk_next(struct tagindex *ti, unsigned walk)
+{
+    uint32_t elem = ti->walks[walk];
+
+    if (!elem)
+        return 0;
+    set_walk(ti, walk, elem_at(ti, elem)->next);
+    return set_of(ti, elem);
+}
+
+uint32_t ti_any_set(const struct tagindex *ti, tag_t tag)
+{
+    uint32_t t = tag_find(ti, tag);
+
+    return t ? set_of(ti, tag_at(ti, t)->first) : 0;
 }
 
 bool ti_has(const struct tagindex *ti, tag_t tag)

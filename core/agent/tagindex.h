@@ -30,9 +30,14 @@ void ti_release(struct tagindex *ti, uint32_t set);
 /* The head of the owner's list of results with this set: 0 at first, the owner's to write. */
 uint32_t *ti_results(struct tagindex *ti, uint32_t set);
 
-/* Every set that holds 'tag', in no order.  'fn' may not change the index. */
-typedef void ti_set_fn(uint32_t set, void *aux);
-void ti_each_set(const struct tagindex *ti, tag_t tag, ti_set_fn *fn, void *aux);
+/* Walks over the sets that hold a tag, in no order and in pieces: between two steps the index may
+ * change.  Sets made after the walk began are not among them.  'walk' is one of TI_WALKS, the
+ * owner's to choose; it ends with a 0 from ti_walk_next(). */
+#define TI_WALKS 16
+void ti_walk(struct tagindex *ti, unsigned walk, tag_t tag);
+uint32_t ti_walk_next(struct tagindex *ti, unsigned walk);
+/* One of the sets that hold it, 0 none. */
+uint32_t ti_any_set(const struct tagindex *ti, tag_t tag);
 bool ti_has(const struct tagindex *ti, tag_t tag);
 
 /* Copies up to 'max' tags of the set, sorted; returns how many it has. */

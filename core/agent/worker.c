@@ -1,16 +1,22 @@
 #include "agent/worker.h"
 
 #include <stdlib.h>
+#include <utlist.h>
 
 #include "agent/worker_internal.h"
 #include "base/clock.h"
 
-#define READY_MAX 32 /* parked packets run again in a turn */
-#define DUE_MAX   64 /* flows simulated again in a turn */
-#define LOOK_NS   (100 * NSEC_PER_MSEC)
-#define LEARN_NS  (10 * NSEC_PER_MSEC) /* between two rounds of learning from adopted flows */
-#define LOOK_MAX  64                   /* flows expired in a turn */
-#define DSTS_MAX  65536
+#define READY_MAX      32 /* parked packets run again in a turn */
+#define DUE_MAX        64 /* flows simulated again in a turn */
+#define LOOK_NS        (100 * NSEC_PER_MSEC)
+#define LEARN_NS       (10 * NSEC_PER_MSEC) /* between two rounds of learning from adopted flows */
+#define LOOK_MAX       64                   /* flows expired in a turn */
+#define LOOK_SOME      1024                 /* ... looked at */
+#define CHANGES_MAX    1024                 /* tags announced, heard in a turn */
+#define CALLS_MAX      4                    /* a page of statistics is one */
+#define INVALIDATE_MAX 2048 /* flows made due in a turn, beyond the first of each tag */
+#define REMOVE_MAX     256  /* flows of ports that go, removed in a turn: more than it makes */
+#define DSTS_MAX       65536
 
 static bool tag_used(tag_t tag, void *aux)
 {
@@ -41,10 +47,21 @@ int worker_new(struct worker_host *host, const struct worker_options *opts, stru
     return 0;
 }
 
+static void hear_calls(struct worker *w)
+{
+    for (unsigned n = 0; n < CALLS_MAX && w->calls; n++) {
+        struct inbox_call *call = w->calls;
+        w->calls = call->next; /* the poster may free it in its function */
+        call->fn(w, call->aux);
+    }
+}
+
 void worker_free(struct worker *w)
 {
     if (!w)
         return;
+    while (w->calls) /* their posters' memory */
+        hear_calls(w);
     flow_batch_free(&w->batch);
     asking_free(w->asking);
     parked_free(w->parked);
@@ -78,37 +95,82 @@ static void untrue(tag_t tag, void *aux)
     worker_untrue(aux, tag);
 }
 
-static void hear_changes(struct worker *w, size_t n, bool all)
+/* A turn's share of what the inbox brought: no packet waits for all of it. */
+static void hear_changes(struct worker *w)
 {
-    w->counters.invalidations += n + all;
-    for (size_t i = 0; i < n && !all; i++) {
-        const struct tag_change *c = &w->spare[i];
+    size_t until = MIN(w->n_heard, w->heard_at + CHANGES_MAX);
+
+    for (; w->heard_at < until; w->heard_at++) {
+        const struct tag_change *c = &w->spare[w->heard_at];
         if (c->tag)
             worker_untrue(w, c->tag);
         else
             dst_tags_changed(w->dsts, c->router, &c->prefix, untrue, w);
     }
-    if (all) {
-        w->counters.invalidated_flows += ft_n_flows(w->ft);
-        ft_invalidate_all(w->ft, w->now);
-        parked_wake_all(w->parked);
-    }
 }
 
 static void hear(struct worker *w)
 {
-    struct inbox_call *calls;
-    bool all;
+    bool all = false;
 
-    if (!inbox_any(&w->inbox))
-        return;
-    size_t n = inbox_take(&w->inbox, &w->spare, &w->spare_room, &all, &calls);
-    hear_changes(w, n, all);
-    while (calls) {
-        struct inbox_call *next = calls->next; /* the poster may free it in its function */
-        calls->fn(w, calls->aux);
-        calls = next;
+    if (w->heard_at == w->n_heard && !w->calls && inbox_any(&w->inbox)) {
+        w->heard_at = 0;
+        w->n_heard = inbox_take(&w->inbox, &w->spare, &w->spare_room, &all, &w->calls);
+        w->counters.invalidations += w->n_heard + all;
     }
+    if (all) {
+        w->heard_at = w->n_heard;
+        w->counters.invalidated_flows += ft_n_flows(w->ft);
+        ft_invalidate_all(w->ft, w->now);
+        parked_wake_all(w->parked);
+    }
+    hear_changes(w);
+    if (w->heard_at == w->n_heard) /* what was posted before them comes first */
+        hear_calls(w);
+    if (ft_invalidating(w->ft))
+        w->counters.invalidated_flows += ft_invalidate_more(w->ft, INVALIDATE_MAX, w->now);
+}
+
+static bool hears(const struct worker *w)
+{
+    return w->heard_at < w->n_heard || w->calls || inbox_any(&w->inbox) || ft_invalidating(w->ft);
+}
+
+/* The next flow that enters or leaves by the port; adopted ones have no tags yet. */
+static uint32_t flow_of(struct worker *w, struct worker_removal *r, unsigned *looks)
+{
+    uint32_t id = ft_tagged(w->ft, tag_object(r->port));
+    struct flow_key key, mask;
+
+    if (id || w->stage == WORKER_WORKS)
+        return id;
+    for (; *looks && (id = ft_next(w->ft, r->at)); --*looks) {
+        r->at = id;
+        ft_key(w->ft, id, &key, &mask);
+        if (key.in_port == r->port_no)
+            return id;
+    }
+    return 0;
+}
+
+static void remove_ports(struct worker *w)
+{
+    struct worker_removal *r = w->removals;
+    unsigned looks = LOOK_SOME, n = 0;
+    uint32_t id;
+
+    if (!r)
+        return;
+    while (n < REMOVE_MAX && (id = flow_of(w, r, &looks))) {
+        flow_batch_remove(&w->batch, id);
+        n++;
+    }
+    worker_flush(w);
+    if (n == REMOVE_MAX || !looks)
+        return;
+    drops_forget_port(w->drops, r->port_no);
+    DL_DELETE(w->removals, r);
+    r->done(w, r); /* may free it */
 }
 
 static void run_parked(struct worker *w)
@@ -170,11 +232,18 @@ static void expire_flows(struct worker *w)
 
     if (w->now < w->next_look_ns || w->stage != WORKER_WORKS)
         return;
-    size_t n = ft_look(w->ft, w->now, 256 + ft_n_flows(w->ft) / 64, ids, LOOK_MAX);
+    if (!w->to_look)
+        w->to_look = 256 + ft_n_flows(w->ft) / 64;
+    unsigned some = MIN(w->to_look, (unsigned)LOOK_SOME), left = some;
+    size_t n = ft_look(w->ft, w->now, &left, ids, LOOK_MAX);
     for (size_t i = 0; i < n; i++)
         flow_batch_remove(&w->batch, ids[i]);
     w->counters.flows_expired += n;
-    w->next_look_ns = n == LOOK_MAX ? w->now : w->now + LOOK_NS;
+    w->to_look -= some - left;
+    if (n < LOOK_MAX && (left || !w->to_look)) { /* no more is due, or enough was looked at */
+        w->to_look = 0;
+        w->next_look_ns = w->now + LOOK_NS;
+    }
     worker_flush(w);
 }
 
@@ -183,6 +252,7 @@ bool worker_run(struct worker *w, uint64_t now)
     w->now = w->batch.now = now;
     size_t n = take_upcalls(w);
     hear(w); /* behind the installs of this turn: see the header */
+    remove_ports(w);
     run_parked(w);
     run_due(w);
     expire_flows(w);
@@ -191,7 +261,7 @@ bool worker_run(struct worker *w, uint64_t now)
         asking_run(w->asking, now, worker_ask_again, w);
         worker_flush(w);
     }
-    return n == WORKER_UPCALLS || inbox_any(&w->inbox) || parked_any_ready(w->parked) ||
+    return n == WORKER_UPCALLS || hears(w) || w->removals || parked_any_ready(w->parked) ||
            (w->stage == WORKER_WORKS && ft_due(w->ft)) || worker_next_ns(w) <= now;
 }
 
@@ -257,21 +327,10 @@ void worker_start(struct worker *w, uint64_t now)
     w->learn_until_ns = now + w->opts.park_ns;
 }
 
-void worker_remove_port(struct worker *w, topo_ref port, uint32_t port_no)
+void worker_remove_port(struct worker *w, struct worker_removal *r)
 {
-    tag_t tag = tag_object(port);
-    struct flow_key key, mask;
-    uint32_t id;
-
-    while ((id = ft_tagged(w->ft, tag)))
-        flow_batch_remove(&w->batch, id);
-    for (id = w->stage == WORKER_WORKS ? 0 : ft_next(w->ft, 0); id; id = ft_next(w->ft, id)) {
-        ft_key(w->ft, id, &key, &mask); /* adopted ones have no tags yet */
-        if (key.in_port == port_no)
-            flow_batch_remove(&w->batch, id);
-    }
-    worker_flush(w);
-    drops_forget_port(w->drops, port_no);
+    r->at = 0;
+    DL_APPEND(w->removals, r);
 }
 
 const struct flowtable *worker_flows(const struct worker *w)

@@ -106,8 +106,16 @@ void worker_note_stats(struct worker *w, const struct worker_stat *stats, size_t
  * that differ replaced. */
 int worker_adopt(struct worker *w, const struct dp_flow *flow, uint64_t now);
 void worker_start(struct worker *w, uint64_t now);
-/* Removes all flows that enter or leave by this port. */
-void worker_remove_port(struct worker *w, topo_ref port, uint32_t port_no);
+/* Removes all flows that enter or leave by a port whose number means no port any more, some in each
+ * turn; then calls 'done'.  The structure is the caller's and stays until then. */
+struct worker_removal {
+    topo_ref port;
+    uint32_t port_no;
+    void (*done)(struct worker *w, struct worker_removal *r);
+    uint32_t at; /* the worker's, as the rest */
+    struct worker_removal *prev, *next;
+};
+void worker_remove_port(struct worker *w, struct worker_removal *r);
 
 const struct flowtable *worker_flows(const struct worker *w);
 const struct drops *worker_drops(const struct worker *w);

@@ -30,8 +30,10 @@ struct worker {
     struct worker_host *host;
     struct worker_options opts;
     struct inbox inbox;
-    struct tag_change *spare;
-    size_t spare_room;
+    struct tag_change *spare; /* what was taken out of it */
+    size_t spare_room, n_heard, heard_at;
+    struct inbox_call *calls;
+    struct worker_removal *removals;
     struct flowtable *ft;
     struct dst_tags *dsts;
     struct drops *drops;
@@ -45,6 +47,7 @@ struct worker {
     bool learn_lacks;        /* some flow of this round lacked an object */
     uint64_t learn_until_ns; /* then it begins without */
     uint64_t now, next_look_ns;
+    unsigned to_look; /* flows of the look that is under way; 0: none is */
     uint64_t advertise_ns, advertised_ns, advertise_start_ns; /* worker_advertise.c */
     unsigned n_news;
     bool told_peers; /* not yet sent */

@@ -58,6 +58,7 @@ report() {
     line '... on ovs' "$(value vm_first ovs)" us
     report_cluster
     report_state
+    report_million
 }
 report_rules() {
     [ -s "$DIR/rules" ] || return 0
@@ -98,6 +99,7 @@ report_json() { # FILE
         echo migration_lost "$(value migration_lost mn)"
         echo outage_lost "$(value outage_lost mn)"
         echo duplicate_translations "$(value duplicate_translations mn)"
+        million_keys
     } | awk 'NF == 2' | jq -Rn --argjson old "$old" --argjson cluster "$(cluster_json)" \
         --argjson rules "$(rules_json)" \
         '$old + ([inputs | split(" ") | {(.[0]): (.[1] | tonumber)}] | add // {}) + $cluster + $rules' >"$1.new" && mv "$1.new" "$1"

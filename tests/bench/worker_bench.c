@@ -11,6 +11,12 @@
 
 enum { N = 150000 };
 
+static void removed(struct worker *w, struct worker_removal *r)
+{
+    (void)w;
+    (void)r;
+}
+
 int main(void)
 {
     struct world *w = NEW(struct world);
@@ -64,7 +70,9 @@ int main(void)
     uint64_t t2 = cpu_ns();
     run(worker);
     uint64_t t3 = cpu_ns();
-    worker_remove_port(worker, a->ref, 1);
+    struct worker_removal removal = {.port = a->ref, .port_no = 1, .done = removed};
+    worker_remove_port(worker, &removal);
+    run(worker);
     uint64_t t4 = cpu_ns();
     printf("{\"worker_setup_ns\": %.0f, \"worker_again_ns\": %.0f, \"worker_remove_ns\": %.0f, "
            "\"worker_flow_bytes\": %.0f}\n",

@@ -36,8 +36,8 @@ static void make_flow(unsigned n, struct flow_key *key, struct flow_key *mask)
     memset(&mask->ip_dst, 0xff, 16);
 }
 
-static int put(struct flowtable *ft, unsigned n, enum ft_class class, uint64_t now, uint32_t outs,
-               tag_t tag, uint32_t *id)
+static int put2(struct flowtable *ft, unsigned n, enum ft_class class, uint64_t now, uint32_t outs,
+                tag_t tag, tag_t other, uint32_t *id)
 {
     struct flow_key key, mask;
 
@@ -46,12 +46,18 @@ static int put(struct flowtable *ft, unsigned n, enum ft_class class, uint64_t n
                         .mask = &mask,
                         .class = class,
                         .outs_hash = outs,
-                        .tags = (tag_t[]){7, tag, 9},
+                        .tags = (tag_t[]){7, tag, other},
                         .n_tags = 3};
     struct ft_done done = {0};
     int rc = ft_put(ft, &f, now, &done);
     *id = done.id;
     return rc;
+}
+
+static int put(struct flowtable *ft, unsigned n, enum ft_class class, uint64_t now, uint32_t outs,
+               tag_t tag, uint32_t *id)
+{
+    return put2(ft, n, class, now, outs, tag, 9, id);
 }
 
 static uint64_t cookie_of(unsigned n)
@@ -133,6 +139,11 @@ static void lost_flow_is_installed_again(void **state)
     (void)state;
 }
 
+static size_t look(struct flowtable *ft, uint64_t now, unsigned budget, uint32_t *ids, size_t max)
+{
+    return ft_look(ft, now, &budget, ids, max);
+}
+
 static void invalidation_is_exact(void **state)
 {
     struct flowtable *ft = ft_new(NULL);
@@ -158,6 +169,79 @@ static void invalidation_is_exact(void **state)
     assert_int_equal(ft_n_flows(ft), 91);
     ft_invalidate_all(ft, SEC);
     assert_int_equal(ft_n_due(ft), 91);
+    ft_free(ft);
+    (void)state;
+}
+
+/* The flow number i: odd ones have a set of tags of their own. */
+static void put_tagged(struct flowtable *ft, unsigned i, uint64_t now, uint32_t *ids)
+{
+    put2(ft, i, FT_FORWARD, now, 1, 100, 1000 + (i % 2 ? i : i / 5000), &ids[i]);
+}
+
+/* Flows by the ten thousand on one tag, in shared sets and in sets of their own: the first are due
+ * at once, the others piece by piece, while flows go and are simulated again. */
+static void invalidation_in_pieces(void **state)
+{
+    enum { N = 20000, AGAIN = 5 /* it changes once more behind this turn */ };
+    struct flowtable *ft = ft_new(NULL);
+    uint32_t *ids = NEW_ARRAY(N, uint32_t), id;
+    int *simulated = NEW_ARRAY(N, int);
+    struct ft_info info;
+    int turn = 1;
+
+    for (unsigned i = 0; i < N; i++)
+        put_tagged(ft, i, SEC, ids);
+    assert_in_range(ft_invalidate(ft, 100, 2 * SEC), 1000, 2000);
+    for (; ft_invalidating(ft); turn++) {
+        assert_true(turn < 1000);
+        for (unsigned k = 0; k < 20 && (id = ft_due(ft)); k++) { /* some that are due */
+            ft_info(ft, id, 2 * SEC, &info);
+            put_tagged(ft, info.key.tp_src, 3 * SEC, ids);
+            simulated[info.key.tp_src] = turn;
+        }
+        for (unsigned k = 0; k < 10; k++) {
+            unsigned i = ((unsigned)turn * 10 + k) * 13 % N;
+            if (ids[i])
+                ft_remove(ft, ids[i]);
+            ids[i] = 0;
+        }
+        assert_true(ft_invalidate_more(ft, 100, 2 * SEC) <= 100);
+        if (turn == AGAIN)
+            ft_invalidate(ft, 100, 2 * SEC);
+    }
+    assert_true(turn > 100);
+    for (unsigned i = 0; i < N; i++) {
+        if (!ids[i])
+            continue;
+        ft_info(ft, ids[i], 3 * SEC, &info);
+        assert_true(info.due || simulated[i] > AGAIN);
+    }
+    ft_invalidate_all(ft, 4 * SEC);
+    while (ft_invalidating(ft))
+        ft_invalidate_more(ft, 1000, 4 * SEC);
+    assert_int_equal(ft_n_due(ft), ft_n_flows(ft));
+    ft_free(ft);
+    free(ids);
+    free(simulated);
+    (void)state;
+}
+
+/* More tags with many flows at once than are walked side by side: then all flows are due. */
+static void too_many_invalidations(void **state)
+{
+    enum { TAGS = 2 * TI_WALKS, EACH = 1100 };
+    struct flowtable *ft = ft_new(NULL);
+    uint32_t id;
+
+    for (unsigned i = 0; i < TAGS * EACH; i++)
+        put(ft, i, FT_FORWARD, SEC, 1, 100 + i / EACH, &id);
+    put(ft, TAGS * EACH, FT_FORWARD, SEC, 1, 99, &id);
+    for (unsigned t = 0; t < TAGS; t++)
+        ft_invalidate(ft, 100 + t, 2 * SEC);
+    while (ft_invalidating(ft))
+        ft_invalidate_more(ft, 1000, 2 * SEC);
+    assert_in_range(ft_n_due(ft), TAGS * EACH, TAGS * EACH + 1);
     ft_free(ft);
     (void)state;
 }
@@ -202,7 +286,7 @@ static void idle_flows_go_and_used_ones_are_simulated_again(void **state)
     for (uint64_t t = 2; t <= 90; t++) {
         ft_note(ft, cookie_of(1), ++packets, t * SEC, &n_new);
         assert_int_equal(n_new, 1);
-        size_t n = ft_look(ft, t * SEC, 10, ids, 8);
+        size_t n = look(ft, t * SEC, 10, ids, 8);
         for (size_t i = 0; i < n; i++) {
             assert_int_not_equal(ids[i], used);
             assert_true(t >= (ids[i] == brief ? 6 : 61));
@@ -226,9 +310,9 @@ static void looking_keeps_to_its_budget(void **state)
 
     for (unsigned i = 0; i < 64; i++)
         put(ft, i, i % 2 ? FT_SHORT : FT_DROP, SEC, 0, 100, &id);
-    assert_int_equal(ft_look(ft, 100 * SEC, 10, ids, 64), 10);
-    assert_int_equal(ft_look(ft, 100 * SEC, 1000, ids, 7), 7);
-    assert_int_equal(ft_look(ft, 100 * SEC, 1000, ids, 64), 64);
+    assert_int_equal(look(ft, 100 * SEC, 10, ids, 64), 10);
+    assert_int_equal(look(ft, 100 * SEC, 1000, ids, 7), 7);
+    assert_int_equal(look(ft, 100 * SEC, 1000, ids, 64), 64);
     ft_free(ft);
     (void)state;
 }
@@ -265,8 +349,8 @@ static void deferred_flows_wait_for_their_tags(void **state)
     assert_int_equal(ft_invalidate(ft, 55, 3 * SEC), 1);
     assert_int_equal(ft_due(ft), id);
     assert_true(ft_defer(ft, id, (tag_t[]){56}, 1, 4 * SEC));
-    assert_int_equal(ft_look(ft, 5 * SEC, 10, ids, 4), 0);
-    assert_int_equal(ft_look(ft, 8 * SEC, 10, ids, 4), 1);
+    assert_int_equal(look(ft, 5 * SEC, 10, ids, 4), 0);
+    assert_int_equal(look(ft, 8 * SEC, 10, ids, 4), 1);
     ft_invalidate(ft, 56, 8 * SEC);
     assert_false(ft_defer(ft, id, (tag_t[]){56}, 1, 8 * SEC)); /* due since 2 s */
     ft_remove(ft, id);
@@ -314,6 +398,8 @@ int main(void)
         cmocka_unit_test(duplicates_merge),
         cmocka_unit_test(lost_flow_is_installed_again),
         cmocka_unit_test(invalidation_is_exact),
+        cmocka_unit_test(invalidation_in_pieces),
+        cmocka_unit_test(too_many_invalidations),
         cmocka_unit_test(eviction_has_an_order),
         cmocka_unit_test(idle_flows_go_and_used_ones_are_simulated_again),
         cmocka_unit_test(looking_keeps_to_its_budget),

@@ -206,6 +206,22 @@ static inline int rig_note(const struct dp_flow *f, const struct dp_flow_stats *
     return 0;
 }
 
+static inline void rig_removed(struct worker *w, struct worker_removal *r)
+{
+    (void)w;
+    r->port_no = 0;
+}
+
+/* Removes the port's flows, all of them. */
+static inline void rig_remove_port(struct rig *r, topo_ref port, uint32_t port_no)
+{
+    struct worker_removal removal = {.port = port, .port_no = port_no, .done = rig_removed};
+
+    worker_remove_port(r->worker, &removal);
+    rig_run(r);
+    assert_int_equal(removal.port_no, 0);
+}
+
 /* What the control thread does every few seconds. */
 static inline void rig_stats(struct rig *r)
 {

@@ -7,17 +7,13 @@
 
 #include "agent/tagindex.h"
 
-static void count(uint32_t set, void *aux)
-{
-    (void)set;
-    ++*(unsigned *)aux;
-}
-
 static unsigned n_sets_with(struct tagindex *ti, tag_t tag)
 {
     unsigned n = 0;
 
-    ti_each_set(ti, tag, count, &n);
+    ti_walk(ti, 3, tag);
+    while (ti_walk_next(ti, 3))
+        n++;
     return n;
 }
 
@@ -125,9 +121,49 @@ static void agrees_with_a_model(void **state)
     (void)state;
 }
 
+/* A walk meets every set that is there from its beginning to when it comes by, whatever comes and
+ * goes meanwhile; two at once don't disturb each other. */
+static void walks_outlive_changes(void **state)
+{
+    enum { SETS = 3000 };
+    struct tagindex *ti = ti_new(2 * SETS);
+    uint32_t sets[SETS], set;
+    bool met[SETS] = {0};
+    unsigned n = 0, all = 0;
+
+    for (unsigned i = 0; i < SETS; i++)
+        sets[i] = ti_take(ti, (tag_t[]){7, 1000 + i}, 2);
+    ti_walk(ti, 0, 7);
+    ti_walk(ti, 1, 7);
+    while ((set = ti_walk_next(ti, 0))) {
+        for (unsigned i = 0; i < SETS; i++)
+            if (sets[i] == set) {
+                assert_false(met[i]);
+                met[i] = true;
+            }
+        n++;
+        unsigned gone = (n * 37) % SETS; /* one goes, perhaps the next; one comes */
+        if (sets[gone])
+            ti_release(ti, sets[gone]);
+        sets[gone] = 0;
+        ti_take(ti, (tag_t[]){7, 100000 + n}, 2);
+        if (n % 3 == 0)
+            all += ti_walk_next(ti, 1) != 0;
+    }
+    for (unsigned i = 0; i < SETS; i++)
+        assert_true(met[i] || !sets[i]);
+    while ((set = ti_walk_next(ti, 1)))
+        all++;
+    assert_true(all >= n / 3 && all <= SETS);
+    assert_int_equal(ti_walk_next(ti, 0), 0);
+    ti_free(ti);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(walks_outlive_changes),
         cmocka_unit_test(equal_sets_are_one),
         cmocka_unit_test(long_sets),
         cmocka_unit_test(bound_holds),

@@ -353,7 +353,7 @@ static void test_drops_are_counted_where_they_happen(void **state)
     rig_stats(n.r); /* the other four: by the datapath */
     assert_int_equal(rig_dropped(n.r, SIM_BLACKHOLE), 5);
     rig_send(n.r, "a", &k);
-    worker_remove_port(n.r->worker, n.a->ref, n.a_no); /* the last is found at removal */
+    rig_remove_port(n.r, n.a->ref, n.a_no); /* the last is found at removal */
     assert_int_equal(rig_dropped(n.r, SIM_BLACKHOLE), 6);
     const struct drop_count *d = drops_at(worker_drops(n.r->worker), 1);
     struct uuid hole = uuid_of("hole");
@@ -411,10 +411,38 @@ static void test_unbound_port_loses_its_flows(void **state)
     assert_int_equal(rig_dp_flows(n.r), 2);
     n.r->entries[0] = n.r->entries[--n.r->n_ports];
     rig_remap(n.r);
-    worker_remove_port(n.r->worker, n.a->ref, n.a_no);
+    rig_remove_port(n.r, n.a->ref, n.a_no);
     assert_int_equal(rig_dp_flows(n.r), 0); /* from a, and to a */
     rig_send(n.r, "a", &ab);
     assert_int_equal(worker_counters(n.r->worker)->upcalls_no_port, 1);
+    assert_int_equal(rig_dp_flows(n.r), 0);
+    rig_free(n.r);
+}
+
+/* More than a turn takes: in several, between which packets go on, and then it is told. */
+static void test_removed_port_with_many_flows(void **state)
+{
+    struct net n = routed(*state);
+    struct worker_removal removal = {.port = n.a->ref, .port_no = n.a_no, .done = rig_removed};
+    struct flow_key k = bridged(MAC_A, MAC_B);
+    unsigned turns = 0;
+
+    for (unsigned i = 0; i < 1000; i++) {
+        k.eth_dst = (struct mac){{2, 0, 0, 9, (uint8_t)(i >> 8), (uint8_t)i}};
+        rig_send(n.r, "a", &k);
+    }
+    assert_int_equal(rig_dp_flows(n.r), 1000);
+    n.r->entries[0] = n.r->entries[--n.r->n_ports];
+    rig_remap(n.r);
+    worker_remove_port(n.r->worker, &removal);
+    for (; removal.port_no; turns++) {
+        uint32_t flows = rig_flows(n.r);
+        bool more = worker_run(n.r->worker, n.r->now);
+        assert_true(more || !removal.port_no);
+        assert_true(flows - rig_flows(n.r) <= 400);
+        assert_true(turns < 100);
+    }
+    assert_true(turns > 2);
     assert_int_equal(rig_dp_flows(n.r), 0);
     rig_free(n.r);
 }
@@ -740,6 +768,7 @@ int main(void)
         world_test(test_idle_flows_expire),
         world_test(test_full_table_makes_room),
         world_test(test_unbound_port_loses_its_flows),
+        world_test(test_removed_port_with_many_flows),
         world_test(test_remote_ports_are_behind_tunnels),
         world_test(test_a_lost_race_is_made_good),
         world_test(test_flows_the_datapath_refuses),
