@@ -68,7 +68,7 @@ static int settle(struct ground *g, struct error *e)
     return rc;
 }
 
-/* Loads the port and its device, so that the packet's MACs can be guessed. */
+/* Loads the port, its device, so that the packet's MACs can be guessed, and its host. */
 static int load_port(struct ground *g, const struct uuid *id, topo_ref *port, struct error *e)
 {
     char text[UUID_STRLEN];
@@ -81,6 +81,8 @@ static int load_port(struct ground *g, const struct uuid *id, topo_ref *port, st
     if (!p || p->obj.missing)
         return error_set(e, -ENOENT, uuid_format(id, text), NULL, "there is no such port");
     sync_need(g->sync, p->device);
+    if (p->host)
+        sync_need(g->sync, p->host);
     return settle(g, e);
 }
 
@@ -184,6 +186,7 @@ static int simulate(struct ground *g, struct trace *t, struct arena *arena, stru
                                .packet = t->packet,
                                .size = (uint32_t)t->size,
                                .key = &t->key,
+                               .overlay_mtu = t->overlay_mtu,
                                .want_trail = true,
                                .any_ingress = true};
         bool loading = false;
@@ -226,6 +229,9 @@ static int trace(struct ground *g, struct cli *cli, const char *port, const char
         rc = guess_macs(g, t.port, &spec, e);
     if (rc)
         return rc;
+    topo_ref host = topo_port(g->topo, t.port)->host;
+
+    t.overlay_mtu = trace_mtu(g->store, topo_id(g->topo, host), topo_host(g->topo, host));
     t.size = packet_spec_build(&spec, t.packet, sizeof t.packet);
     if (!t.size)
         return error_set(e, -EINVAL, "packet", "size", "larger than %zu bytes", sizeof t.packet);

@@ -13,12 +13,17 @@ struct trace {
     uint8_t packet[2048];
     size_t size;
     struct flow_key key;
+    uint16_t overlay_mtu;
     struct sim_result result;
 };
 
 /* Enters the connections that the agent at this control socket knows; *n of them. */
 int trace_live(const char *control, struct topo *topo, struct state *state, size_t *n,
                struct error *e);
+
+/* What the overlay carries from a host, as its agent would find it from the interfaces it reported;
+ * 1500 when nothing is known of it.  'host' may be null. */
+uint16_t trace_mtu(struct store *store, const struct uuid *id, const struct topo_host *host);
 
 /* Both are the caller's, also after an error. */
 int trace_open_file(const char *path, struct store **store, struct objects **db, struct error *e);

@@ -68,6 +68,7 @@ check_same "its address" 10.0.1.11 "$(told vm1 ip)"
 check_same "the server" 10.0.1.2 "$(told vm1 serverid)"
 check_same "the lease" 86400 "$(told vm1 lease)"
 check_same "the overlay's MTU" 1450 "$(told vm1 mtu)"
+check "a trace tells the same" bash -o pipefail -c "mn-cli trace vm1 dhcp discover from $(vm_mac vm1) | grep 'option mtu 1450'"
 check_same "the name server" 10.0.1.53 "$(told vm1 dns)"
 check_same "the routes, the default one among them" "10.9.0.0/16 10.0.1.9 0.0.0.0/0 10.0.1.1" \
     "$(told vm1 staticroutes)"
