@@ -430,9 +430,12 @@ static void start_workers(struct agent *a, uint64_t now)
 
 static uint64_t run_check(struct agent *a, uint64_t now)
 {
-    if (now >= a->next_check_ns)
-        a->next_check_ns = dp_check(a->opts.dp) == -ENOTSUP ? UINT64_MAX : now + CHECK_NS;
-    return a->next_check_ns;
+    if (now < a->next_check_ns)
+        return a->next_check_ns;
+    int rc = dp_check(a->opts.dp);
+
+    a->dp_gone = rc == -ENODEV;
+    return a->next_check_ns = rc == -ENOTSUP ? UINT64_MAX : now + CHECK_NS;
 }
 
 uint64_t agent_run_control(struct agent *a, uint64_t now)
@@ -602,6 +605,11 @@ bool agent_connected(const struct agent *a)
 bool agent_ready(const struct agent *a)
 {
     return a->started;
+}
+
+bool agent_forwards(const struct agent *a)
+{
+    return !a->dp_gone;
 }
 
 int agent_each_port(struct agent *a, agent_port_fn *fn, void *aux)

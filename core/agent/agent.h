@@ -95,6 +95,8 @@ bool agent_connected(const struct agent *a); /* any thread */
 void agent_sync_status(struct agent *a, struct sync_status *out);
 /* True once the store was read and every port that can be served is. */
 bool agent_ready(const struct agent *a);
+/* False while the kernel's datapath is gone (dp_check). */
+bool agent_forwards(const struct agent *a);
 
 /* What was told to and heard from other agents; zeroes when there is no mail.  Any thread. */
 void agent_exchange(struct agent *a, struct exchange_counters *out);

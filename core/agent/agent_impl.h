@@ -37,6 +37,7 @@ struct agent {
     size_t n_locals;
     uint64_t next_stats_ns, next_locals_ns, next_sweep_ns, next_check_ns;
     bool started; /* workers have been let loose */
+    bool dp_gone; /* others removed the datapath, and it can't be made again yet */
 
     uint64_t ahead_ns;    /* atomic, control writes: agent's clock minus the datapath's */
     int host_changed;     /* atomic: this host's entry in the topology */

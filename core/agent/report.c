@@ -106,6 +106,7 @@ json_t *report_status(struct agent *a, uint64_t now)
     json_object_set_new(o, "ready", json_boolean(agent_ready(a)));
     json_object_set_new(o, "store", store_status(a));
     json_object_set_new(o, "datapath", text(dp_type(a->opts.dp)));
+    json_object_set_new(o, "forwards", json_boolean(agent_forwards(a)));
     json_object_set_new(o, "workers", number(agent_n_workers(a)));
     json_object_set_new(o, "bound", number(ports[0]));
     json_object_set_new(o, "active", number(ports[1]));

@@ -10,6 +10,7 @@ LAB_DATAPATH=ovs
 
 remove() { on "$1" "$BUILD/unit/dp_ovs_test" remove "mn-$LAB-$1-ovs"; }
 counter() { agent "$1" counters --json | jq ".datapath.made_again"; }
+forwards() { agent "$1" status --json | jq .forwards; }
 reaches() { on "$1" ping -c 1 -W 1 "$2"; }
 says() { grep -q "$2" "$DIR/$1.log"; }
 
@@ -52,7 +53,9 @@ kill -CONT "${AGENT_PID[h1]}" "${AGENT_PID[h2]}"
 await 30 says h1 'is gone, nothing is forwarded until it can be made again'
 await 30 says h2 'is gone, nothing is forwarded until it can be made again'
 check "agents answer without it" agent h1 ports
+check_same "and say that nothing is forwarded" false "$(forwards h1)"
 for m in openvswitch vport-vxlan vport-gre; do check "$m is back" insmod "/modules/$m.ko"; done
 await 30 reaches vm1 10.0.1.11
 await 30 reaches vm3 10.0.1.10
+check_same "all is said to be well" true "$(forwards h1)"
 done_testing
