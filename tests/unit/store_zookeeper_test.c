@@ -209,11 +209,14 @@ static void an_absent_server_is_reported(void **state)
 {
     char url[200];
     struct store_options opts = {.timeout_ms = 300, .session_timeout_ms = 4000, .no_wait = true};
-    struct store *s, *patient = open_fresh(url, sizeof url), *late;
+    struct store_options long_opts = {.timeout_ms = 120 * 1000};
+    struct store *s, *patient, *late;
     struct store_value v;
     struct error err;
 
     (void)state;
+    fresh_url(url, sizeof url);
+    ok(store_open(url, &long_opts, &patient, e));
     ok(store_open(url, &opts, &s, e));
     expect_connection(s, STORE_EV_RECONNECTED);
     assert_int_equal(create(s, "/a", "1", 0), 0);
