@@ -304,6 +304,7 @@ void agent_close(struct agent *a, bool keep)
         sync_learner_free(a->learners[i]);
         worker_free(a->workers[i]);
     }
+    agent_free_pages(a);
     ports_close(a->leases);
     bindings_free(a->bindings, keep);
     sync_close(a->sync);

@@ -36,8 +36,9 @@ struct agent {
     } * locals; /* told to the datapath */
     size_t n_locals;
     uint64_t next_stats_ns, next_locals_ns, next_sweep_ns, next_check_ns;
-    bool started; /* workers have been let loose */
-    bool dp_gone; /* others removed the datapath, and it can't be made again yet */
+    bool started;       /* workers have been let loose */
+    bool dp_gone;       /* others removed the datapath, and it can't be made again yet */
+    struct page *pages; /* atomic: of statistics, that workers have read */
 
     uint64_t ahead_ns;    /* atomic, control writes: agent's clock minus the datapath's */
     int host_changed;     /* atomic: this host's entry in the topology */
@@ -83,6 +84,7 @@ void agent_fetch(struct agent *a, topo_ref port, topo_ref host, uint64_t now);
 
 /* stats.c */
 void agent_read_stats(struct agent *a, uint64_t now);
+void agent_free_pages(struct agent *a);
 int agent_adopt_flows(struct agent *a, uint64_t now);
 
 #endif

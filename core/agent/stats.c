@@ -7,6 +7,8 @@
 
 struct page {
     struct inbox_call call;
+    struct agent *agent;
+    struct page *next; /* of those that are read */
     uint64_t now;
     size_t n;
     struct worker_stat stats[PAGE];
@@ -23,7 +25,21 @@ static void note(void *worker, void *aux)
     struct page *p = aux;
 
     worker_note_stats(worker, p->stats, p->n, p->now);
-    free(p);
+    p->next = __atomic_load_n(&p->agent->pages, __ATOMIC_RELAXED);
+    while (!__atomic_compare_exchange_n(&p->agent->pages, &p->next, p, true, __ATOMIC_RELEASE,
+                                        __ATOMIC_RELAXED))
+        ;
+}
+
+/* Giving memory by the megabyte back to the system takes milliseconds: not a worker's. */
+void agent_free_pages(struct agent *a)
+{
+    struct page *p = __atomic_exchange_n(&a->pages, NULL, __ATOMIC_ACQUIRE), *next;
+
+    for (; p; p = next) {
+        next = p->next;
+        free(p);
+    }
 }
 
 static void hand_over(struct reading *r, unsigned worker)
@@ -48,6 +64,7 @@ static int read_flow(const struct dp_flow *f, const struct dp_flow_stats *stats,
     if (!p) {
         p = r->pages[w] = mem_alloc(sizeof *p);
         p->call = (struct inbox_call){.fn = note, .aux = p};
+        p->agent = r->agent;
         p->now = r->now;
         p->n = 0;
     }
@@ -63,6 +80,7 @@ void agent_read_stats(struct agent *a, uint64_t now)
 {
     struct reading r = {.agent = a, .now = now};
 
+    agent_free_pages(a);
     r.pages = NEW_ARRAY(a->n_workers, struct page *);
     dp_flow_each(a->opts.dp, read_flow, &r);
     for (unsigned i = 0; i < a->n_workers; i++)
