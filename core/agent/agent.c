@@ -169,6 +169,16 @@ static void host_need(struct worker_host *h, topo_ref object)
     sync_need(caa_container_of(h, struct agent, host)->sync, object);
 }
 
+static void heard_fn(void *agent, void *aux)
+{
+    bindings_heard(((struct agent *)agent)->bindings, (topo_ref)(uintptr_t)aux);
+}
+
+static void host_heard(struct worker_host *h, topo_ref port)
+{
+    agent_call_control(caa_container_of(h, struct agent, host), heard_fn, (void *)(uintptr_t)port);
+}
+
 static void host_learn(struct worker_host *h, unsigned queue, const struct sim_learn *l,
                        uint64_t now)
 {
@@ -211,6 +221,7 @@ static int open_workers(struct agent *a)
                                    .ports = &a->ports,
                                    .state = a->state,
                                    .tell_others = a->n_workers > 1 ? agent_tell_others : NULL,
+                                   .heard = host_heard,
                                    .need = host_need,
                                    .lease = agent_lease,
                                    .remember = a->opts.backup ? agent_remember : NULL,

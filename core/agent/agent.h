@@ -107,7 +107,8 @@ struct agent_port {
     const char *ifname;
     uint32_t port_no; /* 0: not served */
     uint32_t tunnel_key;
-    const char *state; /* "active", "no interface", "interface down", "no link", ... */
+    const char *state; /* "active", "moving" (to another host), "no interface", "interface down",
+                          "no link", ... */
 };
 typedef int agent_port_fn(const struct agent_port *p, void *aux);
 /* Every port bound to this host, by id; stops when fn returns non-zero and returns that. */

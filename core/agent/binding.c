@@ -34,6 +34,7 @@ struct binding {
     enum { NOT_FETCHED, FETCHING, FETCHED } connections;
     enum binding_state state;
     const char *why;
+    bool unheard; /* served, but its machine is perhaps still where it was */
     uint32_t port_no, tunnel_key;
     unsigned old_mtu; /* 0: not changed by us */
     bool mtu_seen_to;
@@ -141,6 +142,7 @@ void bindings_free(struct bindings *bs, bool keep)
 struct declaration {
     topo_ref port;
     uint32_t key; /* 0: not served any more */
+    bool moving;
 };
 
 static void take_key(void *agent, void *aux)
@@ -160,6 +162,7 @@ static void declare_fn(void *agent, void *aux)
         sync_port_down(a->sync, d->port);
     } else {
         uint32_t key = sync_port_up(a->sync, d->port, d->key);
+        sync_port_moving(a->sync, d->port, d->moving);
         if (key && key != d->key) {
             d->key = key;
             agent_call_control(a, take_key, d);
@@ -169,11 +172,11 @@ static void declare_fn(void *agent, void *aux)
     free(d);
 }
 
-static void declare(struct agent *a, topo_ref port, uint32_t key)
+static void declare(struct agent *a, topo_ref port, uint32_t key, bool moving)
 {
     struct declaration *d = NEW(struct declaration);
 
-    *d = (struct declaration){port, key};
+    *d = (struct declaration){port, key, moving};
     agent_call_topology(a, declare_fn, d);
 }
 
@@ -258,12 +261,33 @@ void bindings_iface(struct bindings *bs, const struct net_iface *iface, bool gon
             b->why = "interface gone"; /* another of that name may be there before we look */
 }
 
+static bool is_wanted(const struct bindings *bs, const char *ifname)
+{
+    const struct binding *b;
+
+    for (b = bs->all; b; b = b->hh.next)
+        if (b->wanted && !strcmp(b->wanted_ifname, ifname))
+            return true;
+    return false;
+}
+
+/* It was bound to another host, which doesn't serve it alone yet. */
+static bool moves_away(const struct bindings *bs, const struct binding *b)
+{
+    const struct topo_port *port = topo_port(bs->agent->topo, b->port);
+    topo_ref here = bs->agent->local_host;
+
+    return !b->wanted && b->state == SERVED && port && !port->obj.missing && port->host &&
+           port->host != here && (port->former == here || !port->active) &&
+           !is_wanted(bs, b->ifname);
+}
+
 /* Null when all legs hold. */
 static const char *missing_leg(struct bindings *bs, const struct binding *b)
 {
     const struct net_iface *iface = ifaces_find(bs->agent->ifaces, b->wanted_ifname);
 
-    if (!b->wanted)
+    if (!b->wanted && !moves_away(bs, b))
         return "not bound";
     if (!iface)
         return "no interface";
@@ -311,11 +335,24 @@ void bindings_fetched(struct bindings *bs, topo_ref port)
     bs->dirty = true;
 }
 
+void bindings_heard(struct bindings *bs, topo_ref port)
+{
+    struct binding *b;
+
+    HASH_FIND_INT(bs->all, &port, b);
+    if (!b || b->state != SERVED || !b->unheard)
+        return;
+    b->unheard = false;
+    log_info("agent", "the machine of interface %s has moved here", b->ifname);
+    declare(bs->agent, port, b->tunnel_key, false);
+}
+
 static bool serve(struct bindings *bs, struct binding *b)
 {
     struct agent *a = bs->agent;
     struct error e = {0};
 
+    b->unheard = b->previous && b->previous != a->local_host && !in_datapath(bs, b);
     memcpy(b->ifname, b->wanted_ifname, sizeof b->ifname);
     if (dp_port_add(a->opts.dp, b->ifname, &b->port_no, &e)) {
         log_limited(LOG_LVL_WARN, "agent", "interface %s can't be taken over: %s", b->ifname,
@@ -331,7 +368,7 @@ static bool serve(struct bindings *bs, struct binding *b)
     set_limit(bs, b);
     give_key(bs, b, choose_key(bs, b));
     sync_need(a->sync, b->port);
-    declare(a, b->port, b->tunnel_key);
+    declare(a, b->port, b->tunnel_key, b->unheard);
     log_info("agent", "port of interface %s is up number=%u key=%u", b->ifname, b->port_no,
              b->tunnel_key);
     return true;
@@ -378,7 +415,7 @@ static void leave(struct bindings *bs, struct binding *b)
     b->state = LEAVING;
     __atomic_store_n(&b->n_leaving, -1, __ATOMIC_RELEASE);
     take_key_back(bs, b);
-    declare(bs->agent, b->port, 0);
+    declare(bs->agent, b->port, 0, false);
 }
 
 static void finish_leaving(struct bindings *bs, struct binding *b)
@@ -398,7 +435,8 @@ static void publish(struct bindings *bs, const struct tag_change *changed, size_
 
     for (b = bs->all; b; b = b->hh.next)
         if (b->state == SERVED)
-            entries[n++] = (struct portmap_entry){.port = b->port, .port_no = b->port_no};
+            entries[n++] = (struct portmap_entry){
+                .port = b->port, .port_no = b->port_no, .unheard = b->unheard};
     struct portmap *old = a->ports;
     __atomic_store_n(&a->ports, portmap_new(entries, n), __ATOMIC_RELEASE);
     portmap_free_later(old);
@@ -456,7 +494,8 @@ uint64_t bindings_run(struct bindings *bs, uint64_t now)
         if (b->state == SERVED)
             set_limit(bs, b);
     for (b = bs->all; b && !bs->dirty; b = b->hh.next)
-        bs->dirty = (b->state == LEAVING && !__atomic_load_n(&b->n_leaving, __ATOMIC_ACQUIRE)) ||
+        bs->dirty = (b->state == SERVED && !b->wanted && !moves_away(bs, b)) ||
+                    (b->state == LEAVING && !__atomic_load_n(&b->n_leaving, __ATOMIC_ACQUIRE)) ||
                     (b->state == SERVED && !b->mtu_seen_to && !bs->agent->opts.keep_mtu);
     if (!bs->dirty)
         return bs->failed ? bs->retry_ns : UINT64_MAX;
@@ -496,7 +535,7 @@ int bindings_each(struct bindings *bs, agent_port_fn *fn, void *aux)
                                .ifname = b->wanted_ifname,
                                .port_no = b->state == SERVED ? b->port_no : 0,
                                .tunnel_key = b->state == SERVED ? b->tunnel_key : 0,
-                               .state = b->state == SERVED    ? "active"
+                               .state = b->state == SERVED    ? b->wanted ? "active" : "moving"
                                         : b->state == LEAVING ? "leaving"
                                         : b->why              ? b->why
                                                               : "waiting"};

@@ -8,6 +8,12 @@
  *     each worker removes          every flow that enters or leaves by it, and says so
  *     the datapath loses it        only now may its number be used again
  *
+ * A port that moves to another host, whose machine perhaps runs on meanwhile (a live migration
+ * binds the port first and moves the machine when all is ready), is served by both for a while:
+ * here until the store says that the new host does so alone, or until its interface goes; there
+ * from the start, and alone as soon as the machine has been heard there.  Packets to it go to both,
+ * so that none is lost whenever the moment comes.
+ *
  * Thread: control. */
 #ifndef MN_AGENT_BINDING_H
 #define MN_AGENT_BINDING_H
@@ -26,6 +32,8 @@ void bindings_free(struct bindings *b, bool keep);
 /* What the store wants; copied. */
 void bindings_want(struct bindings *b, const struct sync_binding *list, size_t n);
 void bindings_iface(struct bindings *b, const struct net_iface *iface, bool gone);
+/* The machine of the port that moved here runs here: its first packet has come. */
+void bindings_heard(struct bindings *b, topo_ref port);
 /* The loader gave a port another key than asked for. */
 void bindings_key(struct bindings *b, topo_ref port, uint32_t key);
 

@@ -112,7 +112,20 @@ void exchange_tell_one(struct exchange *x, struct partner *p, const struct state
     }
 }
 
-topo_ref exchange_former(const struct exchange *x, topo_ref port)
+void exchange_moves(struct exchange *x, topo_ref port, topo_ref host)
+{
+    struct moved *m;
+
+    HASH_FIND(hh, x->moved, &port, sizeof port, m);
+    if (!m) {
+        m = NEW(struct moved);
+        m->port = port;
+        HASH_ADD(hh, x->moved, port, sizeof m->port, m);
+    }
+    m->host = host;
+}
+
+topo_ref exchange_other(const struct exchange *x, topo_ref port)
 {
     struct moved *m;
 
@@ -121,12 +134,17 @@ topo_ref exchange_former(const struct exchange *x, topo_ref port)
 }
 
 /* The former host of a port that moved here has leased the translated ports of its connections, and
- * must hear that they are still in use. */
-static void tell_former(struct exchange *x, topo_ref port, const struct state_rec *recs, uint32_t n,
-                        const struct state_via *via, uint64_t now)
+ * must hear that they are still in use.  The new host of one that moves away must hear of what
+ * comes after its question. */
+static void tell_other(struct exchange *x, topo_ref port, const topo_ref *hosts, unsigned n_hosts,
+                       const struct state_rec *recs, uint32_t n, const struct state_via *via,
+                       uint64_t now)
 {
-    topo_ref host = port ? exchange_former(x, port) : 0;
+    topo_ref host = port ? exchange_other(x, port) : 0;
 
+    for (unsigned i = 0; i < n_hosts; i++)
+        if (hosts[i] == host)
+            return;
     for (uint32_t k = 0; host && k < n; k++)
         exchange_tell_one(x, exchange_partner(x, host), &recs[k], via, 0, now);
 }
@@ -141,8 +159,8 @@ void exchange_tell(struct exchange *x, const topo_ref *hosts, unsigned n_hosts,
         for (uint32_t k = 0; k < n; k++)
             exchange_tell_one(x, p, &recs[k], via, 0, now);
     }
-    tell_former(x, via->in, recs, n, via, now);
-    tell_former(x, via->out, recs, n, via, now);
+    tell_other(x, via->in, hosts, n_hosts, recs, n, via, now);
+    tell_other(x, via->out, hosts, n_hosts, recs, n, via, now);
     pthread_mutex_unlock(&x->lock);
 }
 
@@ -159,8 +177,11 @@ void exchange_announce(struct exchange *x)
     struct tag_change *changes;
     topo_ref *fetched;
     size_t n_changes, n_fetched;
+    bool due;
 
     pthread_mutex_lock(&x->lock);
+    due = x->due;
+    x->due = false;
     changes = x->changes;
     n_changes = x->n_changes;
     fetched = x->fetched;
@@ -173,6 +194,8 @@ void exchange_announce(struct exchange *x)
         x->cb.changed(x->cb.aux, changes, n_changes);
     for (size_t i = 0; i < n_fetched; i++)
         x->cb.fetched(x->cb.aux, fetched[i]);
+    if (due)
+        x->cb.due(x->cb.aux);
     free(changes);
     free(fetched);
 }

@@ -46,6 +46,8 @@ struct exchange_callbacks {
     void (*need)(void *aux, topo_ref ref);
     /* Intern this device, or host; then call exchange_met(). */
     void (*meet)(void *aux, enum topo_kind kind, const struct uuid *id);
+    /* exchange_run() has something to do now: another thread than its own has heard mail. */
+    void (*due)(void *aux);
     /* All connections of the port that moved here are there (or its former host is silent). */
     void (*fetched)(void *aux, topo_ref port);
 };

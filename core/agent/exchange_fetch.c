@@ -3,8 +3,11 @@
 #include "agent/exchange_impl.h"
 #include "base/mem.h"
 
-#define ASK_NS  (50 * NSEC_PER_MSEC)
-#define KEEP_NS (10 * NSEC_PER_SEC) /* an answer given, for a question that is repeated */
+/* Until it is asked again: at first soon, because two hosts that never had to do with each other
+ * may have to look each other up before they speak. */
+#define ASK_NS     (2 * NSEC_PER_MSEC)
+#define ASK_MAX_NS (50 * NSEC_PER_MSEC)
+#define KEEP_NS    (10 * NSEC_PER_SEC) /* an answer given, for a question that is repeated */
 enum { PIECE = 64 };
 
 static void send_small(struct exchange *x, topo_ref host, enum wire_type type, uint64_t number,
@@ -35,17 +38,10 @@ static void done(struct exchange *x, struct fetch *f)
 void exchange_fetch(struct exchange *x, topo_ref port, topo_ref host, uint64_t limit_ns,
                     uint64_t now)
 {
-    struct moved *m;
     struct fetch *f;
 
     pthread_mutex_lock(&x->lock);
-    HASH_FIND(hh, x->moved, &port, sizeof port, m);
-    if (!m) {
-        m = NEW(struct moved);
-        m->port = port;
-        HASH_ADD(hh, x->moved, port, sizeof m->port, m);
-    }
-    m->host = host;
+    exchange_moves(x, port, host);
     DL_FOREACH (x->fetches, f)
         if (!f->asked && f->port == port)
             break;
@@ -73,6 +69,16 @@ void exchange_answered(struct exchange *x, struct partner *p, uint64_t question,
         }
 }
 
+bool exchange_asking(const struct exchange *x, topo_ref host)
+{
+    struct fetch *f;
+
+    DL_FOREACH (x->fetches, f)
+        if (!f->asked && f->host == host)
+            return true;
+    return false;
+}
+
 static uint64_t run_asking(struct exchange *x, struct fetch *f, uint64_t now)
 {
     const struct topo_host *host = topo_host(x->opts.topo, f->host);
@@ -89,7 +95,8 @@ static uint64_t run_asking(struct exchange *x, struct fetch *f, uint64_t now)
     }
     if (now >= f->next_ns) {
         send_small(x, f->host, WIRE_ASK, f->question, topo_id(x->opts.topo, f->port), NULL);
-        f->next_ns = now + ASK_NS;
+        f->next_ns = now + MIN(ASK_NS << MIN(f->tries, 8u), ASK_MAX_NS);
+        f->tries++;
     }
     return MIN(f->next_ns, f->until_ns);
 }
@@ -102,6 +109,8 @@ void exchange_asked(struct exchange *x, struct partner *p, const struct uuid *po
     topo_ref ref = topo_find(x->opts.topo, port);
     struct fetch *f;
 
+    if (ref)
+        exchange_moves(x, ref, p->host);
     DL_FOREACH (x->fetches, f)
         if (f->asked && f->host == p->host && f->question == question) {
             f->next_ns = 0; /* the answer got lost: once more */
@@ -179,13 +188,16 @@ uint64_t exchange_run_fetches(struct exchange *x, uint64_t now)
 
 /* Telling again */
 
+static bool port_of_host(const struct exchange *x, topo_ref ref, topo_ref host)
+{
+    const struct topo_port *p = ref ? topo_port(x->opts.topo, ref) : NULL;
+
+    return p && !p->obj.missing && (p->host == host || p->former == host);
+}
+
 static bool concerns_host(const struct exchange *x, const struct state_info *i, topo_ref host)
 {
-    const struct topo_port *in = i->via.in ? topo_port(x->opts.topo, i->via.in) : NULL;
-    const struct topo_port *out = i->via.out ? topo_port(x->opts.topo, i->via.out) : NULL;
-
-    return (in && !in->obj.missing && in->host == host) ||
-           (out && !out->obj.missing && out->host == host);
+    return port_of_host(x, i->via.in, host) || port_of_host(x, i->via.out, host);
 }
 
 bool exchange_retell(struct exchange *x, struct partner *p, uint64_t now)

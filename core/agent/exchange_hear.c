@@ -150,16 +150,20 @@ static void hear_one(struct exchange *x, const struct ip *from, const uint8_t *b
     struct partner *p = exchange_partner(x, host);
     if (h.type == WIRE_ASK && !wire_ask(buf, size, &port)) {
         exchange_asked(x, p, &port, h.number, now);
+        x->due = true;
         return;
     }
     if (h.type == WIRE_ANSWER && !wire_answer(buf, size, &last)) {
         exchange_answered(x, p, h.number, last);
+        x->due = true;
         return;
     }
     enum peer_verdict v = peer_receive(p->peer, buf, size, now, &news);
     x->counters.malformed += v == PEER_BAD;
-    if (v == PEER_TAKE)
+    if (v == PEER_TAKE) {
         hear_records(x, buf, size, now);
+        x->due |= exchange_asking(x, host);
+    }
     if (news.restarted && !p->retell) {
         p->retell = true;
         p->retell_at = 0;

@@ -43,6 +43,7 @@ struct fetch {
     topo_ref port, host;
     uint64_t question;
     uint64_t next_ns, until_ns;
+    unsigned tries;
     bool asked;    /* by another */
     bool answered; /* the other has told all, up to number 'last' */
     uint64_t at;   /* asked: place in the table, UINT64_MAX at the end */
@@ -50,7 +51,7 @@ struct fetch {
     struct fetch *prev, *next;
 };
 
-/* A port that came from another host. */
+/* A port that came from another host, or has gone there. */
 struct moved {
     topo_ref port, host;
     UT_hash_handle hh;
@@ -74,6 +75,7 @@ struct exchange {
     struct tag_change *changes;
     topo_ref *fetched;
     size_t n_fetched;
+    bool due; /* a question or an answer: who waits for it shall not wait for the next timer */
 };
 
 struct partner *exchange_partner(struct exchange *x, topo_ref host);
@@ -84,8 +86,9 @@ void exchange_close(struct exchange *x, struct partner *p, uint64_t now);
 /* Without the lock: what was gathered under it. */
 void exchange_announce(struct exchange *x);
 
-/* The former host of a port, 0 none. */
-topo_ref exchange_former(const struct exchange *x, topo_ref port);
+/* The host that a port came here from, or has gone to; 0 none. */
+topo_ref exchange_other(const struct exchange *x, topo_ref port);
+void exchange_moves(struct exchange *x, topo_ref port, topo_ref host);
 
 /* exchange_hear.c */
 void exchange_commit(struct exchange *x, const struct wire_record *r, topo_ref device,
@@ -95,6 +98,7 @@ void exchange_commit(struct exchange *x, const struct wire_record *r, topo_ref d
 void exchange_asked(struct exchange *x, struct partner *p, const struct uuid *port,
                     uint64_t question, uint64_t now);
 void exchange_answered(struct exchange *x, struct partner *p, uint64_t question, uint64_t last);
+bool exchange_asking(const struct exchange *x, topo_ref host); /* for connections it has */
 uint64_t exchange_run_fetches(struct exchange *x, uint64_t now);
 /* Some more of what a partner that lost messages has to be told again. */
 bool exchange_retell(struct exchange *x, struct partner *p, uint64_t now);

@@ -28,8 +28,10 @@ static void add_port(struct search *s, topo_ref ref)
 
     if (!o)
         s->lacking = ref;
-    else if (!o->missing)
-        add_host(s, ((const struct topo_port *)o)->host);
+    if (!o || o->missing)
+        return;
+    add_host(s, ((const struct topo_port *)o)->host);
+    add_host(s, ((const struct topo_port *)o)->former);
 }
 
 static void add_groups(struct search *s, topo_ref ref)
@@ -53,6 +55,7 @@ unsigned exchange_peers(const struct topo *t, topo_ref local_host, topo_ref in,
 {
     struct search s = {.topo = t, .local = local_host, .hosts = hosts};
 
+    add_port(&s, in); /* here; but while it moves, elsewhere too */
     add_groups(&s, in);
     for (uint32_t i = 0; i < n_outs; i++) {
         add_port(&s, outs[i].port);

@@ -47,9 +47,11 @@ static void make_ready(struct parked *p, struct place *place)
     DL_APPEND(p->ready, place);
 }
 
-/* The oldest packet that waits for 'tag' when PARKED_SAME do, else null. */
-static struct place *crowded(struct parked *p, tag_t tag)
+/* The oldest packet that waits for 'need' when as many do as may, else null. */
+static struct place *crowded(struct parked *p, const struct sim_need *need)
 {
+    const unsigned most = need->kind == SIM_NEED_OBJECT ? PARKED_OBJECT : PARKED_SAME;
+    const tag_t tag = parked_tag(need);
     struct place *oldest = NULL;
     unsigned n = 0;
     struct want *w;
@@ -60,7 +62,7 @@ static struct place *crowded(struct parked *p, tag_t tag)
         if (!n++)
             oldest = w->place; /* buckets are appended to */
     }
-    return n >= PARKED_SAME ? oldest : NULL;
+    return n >= most ? oldest : NULL;
 }
 
 static struct place *take_place(struct parked *p)
@@ -78,7 +80,7 @@ static struct place *take_place(struct parked *p)
 void parked_add(struct parked *p, const struct dp_upcall *up, const struct sim_need *needs,
                 uint32_t n_needs, uint64_t until_ns, struct parked_packet **gone)
 {
-    struct place *out = crowded(p, parked_tag(&needs[0]));
+    struct place *out = crowded(p, &needs[0]);
 
     if (!out && p->n >= PARKED_MAX)
         out = p->waiting;

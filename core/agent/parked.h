@@ -11,9 +11,11 @@
 #include "datapath/datapath.h"
 #include "sim/sim.h"
 
-#define PARKED_MAX   1024
-#define PARKED_NEEDS 8  /* of one packet; more are taken up when it is simulated again */
-#define PARKED_SAME  16 /* packets that wait for the same need */
+#define PARKED_MAX    1024
+#define PARKED_NEEDS  8   /* of one packet; more are taken up when it is simulated again */
+#define PARKED_SAME   16  /* packets that wait for the same neighbour or lease */
+#define PARKED_OBJECT 256 /* ... for the same object: few are loaded at a time, and not for long   \
+                           */
 
 struct parked_packet {
     struct dp_upcall up; /* packet: a copy */

@@ -7,7 +7,7 @@
 
 struct portmap {
     struct rcu_head rcu;
-    size_t n;
+    size_t n, n_unheard;
     uint32_t mask;                /* of both halves of slots[] */
     struct portmap_entry slots[]; /* open addressing: first half by port, second by number */
 };
@@ -34,6 +34,7 @@ struct portmap *portmap_new(const struct portmap_entry *entries, size_t n)
     for (size_t i = 0; i < n; i++) {
         *slot(m, false, entries[i].port) = entries[i];
         *slot(m, true, entries[i].port_no) = entries[i];
+        m->n_unheard += entries[i].unheard != 0;
     }
     return m;
 }
@@ -69,6 +70,14 @@ topo_ref portmap_port(const struct portmap *m, uint32_t port_no)
 uint32_t portmap_no(const struct portmap *m, topo_ref port)
 {
     return m ? slot(m, false, port)->port_no : 0;
+}
+
+bool portmap_heard(struct portmap *m, uint32_t port_no)
+{
+    struct portmap_entry *e = m && m->n_unheard ? slot(m, true, port_no) : NULL;
+
+    return e && __atomic_load_n(&e->unheard, __ATOMIC_RELAXED) &&
+           __atomic_exchange_n(&e->unheard, 0, __ATOMIC_RELAXED);
 }
 
 size_t portmap_size(const struct portmap *m)

@@ -49,10 +49,15 @@ static void fetched(void *aux, topo_ref port)
     agent_call_control(aux, fetched_fn, (void *)(uintptr_t)port);
 }
 
+static void due(void *aux)
+{
+    inbox_wake(&((struct agent *)aux)->mail);
+}
+
 int agent_open_exchange(struct agent *a)
 {
     struct exchange_callbacks cb = {
-        .aux = a, .changed = changed, .need = need, .meet = meet, .fetched = fetched};
+        .aux = a, .changed = changed, .need = need, .meet = meet, .due = due, .fetched = fetched};
     struct timespec wall;
 
     clock_gettime(CLOCK_REALTIME, &wall);

@@ -1,5 +1,6 @@
 #include "agent/translate.h"
 
+enum { PLACES = 3 /* of a port that moves: its host, the former one, and here still */ };
 static const struct mac mac_zero;
 
 /* This host's address, the other's and the encapsulation in their first common zone. */
@@ -44,32 +45,53 @@ static void add_tag(struct translation *t, tag_t tag)
     t->tags[t->n_tags++] = tag;
 }
 
-/* Finds where the copy for virtual port 'ref' goes; false: nowhere. */
-static bool aim(const struct topo *topo, const struct portmap *map, topo_ref local_host,
-                topo_ref ref, struct flow_out *out, struct translation *t)
+/* A place where a port is served, as seen from this host. */
+static bool aim_at(const struct topo *topo, topo_ref local_host, topo_ref host, uint32_t key,
+                   struct flow_out *out, struct translation *t)
+{
+    add_tag(t, tag_tunnel(host));
+    add_tag(t, tag_tunnel(local_host));
+    out->kind = FLOW_OUT_TUNNEL;
+    out->tun_id = key;
+    if (find_tunnel(topo_host(topo, local_host), topo_host(topo, host), out))
+        return true;
+    t->brief |= !topo_host(topo, host) || !topo_host(topo, local_host);
+    return false;
+}
+
+/* Where the copy for virtual port 'ref' goes: how many places.  While its machine moves between two
+ * hosts that is both of them, for nobody here knows on which it runs. */
+static unsigned aim(const struct topo *topo, const struct portmap *map, topo_ref local_host,
+                    topo_ref ref, struct flow_out outs[PLACES], struct translation *t)
 {
     const struct topo_port *port = topo_port(topo, ref);
     uint32_t no = portmap_no(map, ref);
+    topo_ref unreached = 0;
+    unsigned n = 0;
 
     if (no) {
-        out->kind = FLOW_OUT_PORT;
-        out->port = no;
-        return true;
+        outs[n].kind = FLOW_OUT_PORT;
+        outs[n++].port = no;
     }
-    if (!port || port->host == local_host || !port->tunnel_key) {
+    if (port && port->tunnel_key && port->host != local_host) {
+        if (aim_at(topo, local_host, port->host, port->tunnel_key, &outs[n], t))
+            n++;
+        else
+            unreached = port->host;
+    }
+    if (port && port->former && port->former != local_host) {
+        if (aim_at(topo, local_host, port->former, port->former_key, &outs[n], t))
+            n++;
+        else if (!unreached)
+            unreached = port->former;
+    }
+    if (!n && unreached) {
+        lose(t, SIM_NO_TUNNEL, TOPO_HOST, topo_id(topo, unreached));
+    } else if (!n) {
         lose(t, SIM_PORT_INACTIVE, TOPO_PORT, topo_id(topo, ref));
         t->brief = true; /* being bound, or the table behind the port's state */
-        return false;
     }
-    add_tag(t, tag_tunnel(port->host));
-    add_tag(t, tag_tunnel(local_host));
-    out->kind = FLOW_OUT_TUNNEL;
-    out->tun_id = port->tunnel_key;
-    if (find_tunnel(topo_host(topo, local_host), topo_host(topo, port->host), out))
-        return true;
-    lose(t, SIM_NO_TUNNEL, TOPO_HOST, topo_id(topo, port->host));
-    t->brief |= !topo_host(topo, port->host) || !topo_host(topo, local_host);
-    return false;
+    return n;
 }
 
 static void note_whole(struct translation *t, const struct sim_out *out, uint32_t room,
@@ -87,22 +109,25 @@ void translate(const struct topo *topo, const struct portmap *map, topo_ref loca
                struct arena *arena, struct translation *t)
 {
     *t = (struct translation){0};
-    n_outs = MIN(n_outs, (uint32_t)UINT16_MAX);
-    t->outs = arena_alloc(arena, n_outs * sizeof *t->outs);
-    t->tags = arena_alloc(arena, 2 * n_outs * sizeof *t->tags);
+    n_outs = MIN(n_outs, (uint32_t)UINT16_MAX / PLACES);
+    t->outs = arena_alloc(arena, PLACES * n_outs * sizeof *t->outs);
+    t->tags = arena_alloc(arena, (PLACES + 1) * n_outs * sizeof *t->tags);
     for (uint32_t i = 0; i < n_outs; i++) {
-        struct flow_out *out = &t->outs[t->n_outs];
-        if (outs[i].packet)
-            *out = (struct flow_out){0};
-        else
-            flow_out_diff(out, from, outs[i].hdr);
-        if (!aim(topo, map, local_host, outs[i].port, out, t))
-            continue;
-        translate_clean(out);
-        t->ttl_dec = MAX(t->ttl_dec, out->set & FLOW_DEC_TTL ? out->ttl_dec : 0);
-        if (outs[i].packet)
-            note_whole(t, &outs[i], n_outs, arena);
-        t->n_outs++;
+        struct flow_out diff = {0}, places[PLACES];
+        if (!outs[i].packet)
+            flow_out_diff(&diff, from, outs[i].hdr);
+        for (unsigned k = 0; k < PLACES; k++)
+            places[k] = diff;
+        unsigned n = aim(topo, map, local_host, outs[i].port, places, t);
+        for (unsigned k = 0; k < n; k++) {
+            struct flow_out *out = &t->outs[t->n_outs];
+            *out = places[k];
+            translate_clean(out);
+            t->ttl_dec = MAX(t->ttl_dec, out->set & FLOW_DEC_TTL ? out->ttl_dec : 0);
+            if (outs[i].packet)
+                note_whole(t, &outs[i], PLACES * n_outs, arena);
+            t->n_outs++;
+        }
     }
 }
 

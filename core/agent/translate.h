@@ -2,7 +2,8 @@
  *
  * A virtual output goes out of the datapath port that serves it here, or into the tunnel to the
  * host that serves it: from this host's address to that one's in the first overlay zone both are
- * members of, with the port's tunnel key.  A copy that has no way is left out and remembered as the
+ * members of, with the port's tunnel key.  While the port's machine moves from one host to another,
+ * to both.  A copy that has no way is left out and remembered as the
  * reason, should none be left. Thread: any registered topology reader. */
 #ifndef MN_AGENT_TRANSLATE_H
 #define MN_AGENT_TRANSLATE_H

@@ -44,6 +44,8 @@ struct worker_host {
     topo_ref local_host;
     struct portmap **ports; /* RCU pointer */
     uint16_t overlay_mtu;   /* atomic: what machines are told (mtu.h); 0: unknown */
+    /* The first packet came in by a port that moved here; null: nobody waits for it. */
+    void (*heard)(struct worker_host *h, topo_ref port);
     /* Load this object, then announce its tag. */
     void (*need)(struct worker_host *h, topo_ref object);
     /* Connections; null: none are kept. */

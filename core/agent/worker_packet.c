@@ -244,6 +244,8 @@ void worker_packet(struct worker *w, const struct dp_upcall *up, const struct pa
         w->counters.upcalls_no_port++;
         return;
     }
+    if (w->host->heard && portmap_heard(*w->host->ports, up->port_no))
+        w->host->heard(w->host, in.port);
     packet_parse(up->packet, up->size, &key, &layers);
     key.in_port = up->port_no;
     if (!p && like_another(w, &key, up))

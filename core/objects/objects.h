@@ -122,8 +122,8 @@ void objects_path(enum schema_type_id type, const struct uuid *id, char path[STO
  * 64 entries, which then move to a node beside it, "earlier", with 2048: who has slept through a
  * few hundred commits reads these two and what has changed, not the whole device.  Of a port whose
  * run-time state has changed the entry says the state too, [N,"ports","UUID","s","HOST",KEY,"INC"]
- * ("" for HOST: nobody serves it), so that a thousand hosts that hear of it don't all read it.
- * Both go with their device. */
+ * ("" for HOST: nobody serves it), so that a thousand hosts that hear of it don't all read it;
+ * without it the node has to be read. Both go with their device. */
 void objects_change_path(enum schema_type_id type, const struct uuid *id,
                          char path[STORE_PATH_MAX]);
 

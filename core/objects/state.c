@@ -68,13 +68,27 @@ static void add_status(json_t *interfaces)
                                              json_is_true(json_object_get(o, "link")) << 1));
 }
 
+/* The node is there; a port's counts only when it is of the host that the port is bound to, not of
+ * the one it was bound to before, which may serve it a while longer. */
+static bool is_there(enum schema_type_id type, const json_t *obj, const struct store_value *value)
+{
+    if (value->rc || type != ST_PORT)
+        return !value->rc;
+    json_t *node = json_loadb(value->data, value->size, 0, NULL);
+    const char *host = json_string_value(json_object_get(node, "host"));
+    const char *bound = json_string_value(json_object_get(obj, "hostId"));
+    bool there = !host || (bound && !strcmp(host, bound));
+    json_decref(node);
+    return there;
+}
+
 static void fill_one(enum schema_type_id type, const struct schema_attr *a, json_t *obj,
                      const struct store_value *value)
 {
     const char *dot = strchr(a->state, '.');
 
     if (a->value == SV_BOOL && !dot) {
-        json_object_set_new(obj, a->json, json_boolean(!value->rc));
+        json_object_set_new(obj, a->json, json_boolean(is_there(type, obj, value)));
         return;
     }
     if (value->rc)

@@ -309,6 +309,7 @@ static void stuck(struct sync *s, struct item *it, int rc)
     if (!s->stuck.n)
         s->stuck_at = s->now + STUCK_NS;
     it->queued = true;
+    sync_warm_end(s, it);
     vec_add(&s->stuck, it->ref);
 }
 
@@ -335,7 +336,7 @@ static int work(struct sync *s)
     for (int n = 0; s->work_at < s->work.n && !rc; n++) {
         struct item *it = sync_item(s, s->work.v[s->work_at]);
         unsigned due = it ? it->due & ~(unsigned)DUE_BUILD : 0;
-        if (n >= ITEMS_PER_RUN) {
+        if (n >= ITEMS_PER_RUN || s->bindings_changed) { /* who waits for that can begin now */
             sync_wants_run(s, s->now);
             break;
         }
@@ -345,6 +346,8 @@ static int work(struct sync *s)
         it->queued = false;
         it->due &= DUE_BUILD;
         rc = due ? work_one(s, it, due) : 0;
+        if (!rc && it->warm)
+            sync_warm_on(s, it);
         build(s);
         if (!rc)
             continue;

@@ -133,6 +133,9 @@ void sync_host(struct sync *s, const char *name, const json_t *interfaces);
  * packets for it are taken, unique among this host's ports (behaviour.md section 10: type 1, 20
  * bits). 'preferred' (0: none), from an earlier life, is kept if it is free. */
 uint32_t sync_port_up(struct sync *s, topo_ref port, uint32_t preferred);
+/* The port moved here from another host, where its machine perhaps still is: the one that serves it
+ * there does so too, and packets go to both, until this is called again with false. */
+void sync_port_moving(struct sync *s, topo_ref port, bool moving);
 /* Not any more; the MACs learned behind it are withdrawn. */
 void sync_port_down(struct sync *s, topo_ref port);
 

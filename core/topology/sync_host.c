@@ -2,7 +2,7 @@
 
 #include "base/log.h"
 #include "packet/flow.h"
-#include "topology/sync_impl.h"
+#include "topology/sync_policy.h"
 
 /* Hosts */
 
@@ -311,7 +311,8 @@ static int compare_bindings(const void *pa, const void *pb)
     return memcmp(&a->id, &b->id, sizeof a->id);
 }
 
-static void set_binding(struct sync *s, const struct uuid *id, const json_t *body)
+/* -1: it has gone from here, 1: it has come, or changed. */
+static int set_binding(struct sync *s, const struct uuid *id, const json_t *body)
 {
     struct binding b = {.id = *id}, *old = NULL;
     const char *ifname = sync_body_string(body, "interfaceName");
@@ -322,31 +323,48 @@ static void set_binding(struct sync *s, const struct uuid *id, const json_t *bod
     for (size_t i = 0; i < s->bindings.n && !old; i++)
         old = uuid_equal(&s->bindings.v[i].id, id) ? &s->bindings.v[i] : NULL;
     if (!here && !old)
-        return;
+        return 0;
     if (!here) {
         *old = s->bindings.v[--s->bindings.n];
     } else {
         memcpy(b.ifname, ifname, strlen(ifname));
         b.previous = sync_body_ref(s, body, "previousHostId", TOPO_HOST);
         if (old && !strcmp(old->ifname, b.ifname))
-            return;
+            return 0;
         if (old)
             *old = b;
         else
             vec_add(&s->bindings, b);
     }
     s->bindings_changed = true;
+    return here ? 1 : -1;
 }
+
+/* One that came from another host is told first, and what it needs loaded then.  Of one that went
+ * it is known at the same time where to: this host may have to serve it until it is served there.
+ */
 
 static int read_bindings(struct sync *s, const struct uuid *ids, size_t n)
 {
     json_t **bodies = NEW_ARRAY(n, json_t *);
     int rc = sync_bodies(s, ST_PORT, ids, n, bodies);
+    refs went = {0};
 
     for (size_t i = 0; i < n && !rc; i++) {
-        set_binding(s, &ids[i], bodies[i]);
+        topo_ref port = topo_intern(s->topo, TOPO_PORT, &ids[i]);
+        topo_ref previous = sync_body_ref(s, bodies[i], "previousHostId", TOPO_HOST);
+        int what = set_binding(s, &ids[i], bodies[i]);
         json_decref(bodies[i]);
+        if (what > 0 && previous && previous != s->host) {
+            sync_prefetch(s, previous); /* which is asked for connections first of all */
+            sync_warm(s, port);
+        } else if (what < 0 && sync_port(s, port) && sync_port(s, port)->item.loaded) {
+            vec_add(&went, port);
+        }
     }
+    if (!rc && went.n)
+        rc = sync_read_ports(s, went.v, went.n);
+    free(went.v);
     free(bodies);
     if (s->bindings_changed && s->bindings.n)
         qsort(s->bindings.v, s->bindings.n, sizeof *s->bindings.v, compare_bindings);

@@ -73,15 +73,21 @@ struct item {
     bool listed;  /* in a list that is being made */
     bool used;    /* found by the sweep */
     uint8_t idle; /* sweeps that haven't */
+    uint8_t warm; /* somebody waits for it and what it leads to in 'warm' - 1 steps; 0: not */
     int64_t rev;  /* of its change node, as far as read */
+};
+
+/* A life of a host that says it serves a port. */
+struct port_server {
+    topo_ref host; /* 0: none */
+    uint32_t key;
+    uint64_t inc;
 };
 
 /* What a port's "active" node says. */
 struct port_state {
-    bool there;
-    topo_ref host;
-    uint32_t key;
-    uint64_t inc;
+    struct port_server now;
+    struct port_server former; /* serves beside it while the machine moves */
 };
 
 struct port_item {
@@ -165,7 +171,8 @@ struct own_port {
     topo_ref port; /* key of the hash */
     uint32_t key;
     bool up;
-    bool due; /* the store doesn't say so yet */
+    bool moving; /* its machine is perhaps still at the former host, which serves beside us */
+    bool due;    /* the store doesn't say so yet */
     UT_hash_handle hh;
 };
 
@@ -195,13 +202,14 @@ struct sync {
     uint64_t stuck_at;
     bool polling; /* not all that should be is watched */
     uint64_t poll_at;
-    refs builds;  /* devices with DUE_BUILD */
-    refs missing; /* ring of the placeholders that are watched */
+    refs builds;        /* devices with DUE_BUILD */
+    unsigned n_warming; /* items with 'warm' */
+    refs missing;       /* ring of the placeholders that are watched */
     size_t missing_at;
     uint64_t retry_at;
     unsigned failures; /* in a row */
     bool connected;
-    uint64_t compare_from; /* 0: no comparison under way */
+    uint64_t compare_from;                  /* 0: no comparison under way */
     size_t compare_at, compared, compare_n; /* next item; so many of so many */
     uint64_t doubt_until; /* hosts that aren't alive may not be back yet, as we are */
     bool doubts;          /* there was such a one */
@@ -337,6 +345,8 @@ uint64_t sync_parse_hex(const char *s); /* 0 when it isn't */
 int sync_load_port(struct sync *s, struct port_item *p);
 /* Reads the ports again, with what they refer to, and publishes those that differ. */
 int sync_read_ports(struct sync *s, const topo_ref *ports, size_t n);
+/* That life of the host is the one that lives. */
+bool sync_serves(struct sync *s, const struct port_server *p);
 /* Publishes it again with what hosts and policies say now. */
 void sync_refresh_port(struct sync *s, topo_ref ref);
 /* Its state is now this. */
@@ -494,5 +504,6 @@ void sync_take_inbox(struct sync *s);
 int sync_state_flush(struct sync *s);
 void sync_state_free(struct sync *s);
 void sync_state_host_seen(struct sync *s, bool alive, uint64_t inc);
+void sync_state_again(struct sync *s, topo_ref port);
 
 #endif

@@ -33,6 +33,7 @@ void *sync_item_new(struct sync *s, topo_ref ref, uint8_t kind, size_t size)
 
 void sync_item_free(struct sync *s, struct item *it)
 {
+    sync_warm_end(s, it);
     if (it->kind == TOPO_BRIDGE || it->kind == TOPO_ROUTER) {
         sync_dhcp_free(s, (struct device_item *)it);
         sync_table_free(s, (struct device_item *)it);

@@ -229,14 +229,17 @@ bool sync_parse_route(struct sync *s, const struct uuid *id, const json_t *body,
     return out->port || out->hop == TOPO_HOP_BLACKHOLE || out->hop == TOPO_HOP_REJECT;
 }
 
+static struct port_server parse_server(struct sync *s, const json_t *value)
+{
+    return (struct port_server){.host = sync_body_ref(s, value, "host", TOPO_HOST),
+                                .key = (uint32_t)sync_body_int(value, "key", 0, 0, 0xffffff),
+                                .inc = sync_parse_hex(sync_body_string(value, "inc"))};
+}
+
 struct port_state sync_parse_port_state(struct sync *s, const json_t *value)
 {
-    struct port_state st = {.host = sync_body_ref(s, value, "host", TOPO_HOST)};
-
-    st.there = st.host != 0;
-    st.key = (uint32_t)sync_body_int(value, "key", 0, 0, 0xffffff);
-    st.inc = sync_parse_hex(sync_body_string(value, "inc"));
-    return st;
+    return (struct port_state){.now = parse_server(s, value),
+                               .former = parse_server(s, json_object_get(value, "former"))};
 }
 
 bool sync_same_cidrs(const struct cidr *a, const struct cidr *b, size_t n)

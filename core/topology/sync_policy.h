@@ -7,6 +7,8 @@
  *   sync_mirror.c   mirrors
  *   sync_qos.c      QoS policies, and what of them reaches a port
  *   sync_insert.c   chains the loader makes itself: service insertions, trace requests
+ *   sync_names.c    which of them an object names
+ *   sync_warm.c     what a port that moves here will need
  *   sync_sweep.c    what nothing uses any more is unloaded
  *
  * Each is watched by its own change node, as a device is, and only while something here uses it. */
@@ -44,7 +46,7 @@ int sync_work_chain(struct sync *s, struct chain_item *c, unsigned due);
 int sync_work_logging(struct sync *s, struct logging_item *l, unsigned due);
 void sync_chain_free(struct chain_item *c);
 
-/* sync_learn.c: loads a chain or group, unless that has been begun, for who will need it soon. */
+/* sync_learn.c: loads an object, unless that has been begun, for who will need it soon. */
 void sync_prefetch(struct sync *s, topo_ref ref);
 
 /* sync_group.c */
@@ -98,6 +100,15 @@ int sync_make_traces(struct sync *s, const struct uuid *of, const char *name, co
 
 /* Its port or device is gone. */
 void sync_drop_made(struct sync *s, topo_ref chain);
+
+/* sync_names.c: each policy object that a port, device, chain or mirror names; loaded or not */
+typedef void sync_name_fn(struct sync *s, topo_ref ref, void *aux);
+void sync_names(struct sync *s, const struct topo_obj *o, sync_name_fn *fn, void *aux);
+
+/* sync_warm.c: begins to load what the port's packets will need; goes on when 'it' is there */
+void sync_warm(struct sync *s, topo_ref port);
+void sync_warm_on(struct sync *s, struct item *it);
+void sync_warm_end(struct sync *s, struct item *it); /* nobody waits for it any more */
 
 /* sync_sweep.c */
 void sync_sweep(struct sync *s);

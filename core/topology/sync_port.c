@@ -58,7 +58,8 @@ static void unlist(struct sync *s, refs *r)
     free(r->v);
 }
 
-/* What drafts[from..] refer to and isn't known: peers of bridge ports, hosts. */
+/* What drafts[from..] refer to and isn't known: peers of bridge ports, hosts they are bound to or
+ * served by. */
 static void wants(struct sync *s, const drafts *ds, size_t from, refs *peers, refs *hosts)
 {
     struct uuid id;
@@ -67,39 +68,58 @@ static void wants(struct sync *s, const drafts *ds, size_t from, refs *peers, re
         const json_t *body = ds->v[i].body;
         topo_ref host = sync_body_ref(s, body, "hostId", TOPO_HOST);
         topo_ref peer = host ? 0 : sync_body_ref(s, body, "peerId", TOPO_PORT);
-        if (host)
-            list(s, hosts, host, TOPO_HOST, sizeof(struct host_item));
+        const struct port_state *st = &ds->v[i].state;
+        const topo_ref all[] = {host, host ? st->now.host : 0, host ? st->former.host : 0};
+        for (unsigned k = 0; k < ARRAY_SIZE(all); k++)
+            if (all[k])
+                list(s, hosts, all[k], TOPO_HOST, sizeof(struct host_item));
         if (peer && peers && sync_body_uuid(body, "bridgeId", &id))
             list(s, peers, peer, TOPO_PORT, sizeof(struct port_item));
     }
 }
 
-/* Active: the host it is bound to serves it, in the life that said so.  Silent: no life of that
- * host says anything any more; it is dead, or lives on without the store.  What this host serves it
- * knows itself: between two lives, or without the store, that doesn't say so. */
+bool sync_serves(struct sync *s, const struct port_server *p)
+{
+    const struct host_item *h = p->host ? sync_host_item(s, p->host) : NULL;
+
+    return h && h->alive && h->inc == p->inc;
+}
+
+/* Active: the host it is bound to serves it, in the life that said so, or the host it was bound to
+ * before still does.  Silent: no life of that host says anything any more; it is dead, or lives on
+ * without the store.  What this host serves it knows itself: between two lives, or without the
+ * store, that doesn't say so. */
 static void apply_state(struct sync *s, const struct port_item *p, struct topo_port *port)
 {
-    const struct host_item *h = port->host ? sync_host_item(s, port->host) : NULL;
+    bool taken = p->state.now.host == port->host; /* since it was bound there */
+    struct port_server now = taken ? p->state.now : (struct port_server){0};
+    struct port_server former = taken ? p->state.former : p->state.now;
+    bool here = port->host && sync_serves(s, &now);
+    bool there = port->host && former.host != port->host && sync_serves(s, &former);
+    bool takes = here || (port->host && sync_host_silent(s, now.host));
+    bool reached = there || (port->host && sync_host_silent(s, former.host));
     const struct own_port *own;
 
     HASH_FIND(hh, s->own_ports, &p->item.ref, sizeof p->item.ref, own);
-    if (own && port->host && uuid_equal(topo_id(s->topo, port->host), &s->opt.host)) {
-        port->active = own->up;
-        port->silent = false;
-        port->tunnel_key = own->up ? own->key : 0;
-        return;
+    if (own && port->host == s->host) {
+        here = takes = own->up;
+        now.key = own->key;
+        there &= !own->up || own->moving;
+        reached &= !own->up || own->moving;
     }
-    bool there = p->state.there && p->state.host == port->host && h;
-    port->active = there && h->alive && h->inc == p->state.inc;
-    port->silent = there && !h->alive;
-    port->tunnel_key = topo_port_takes(port) ? p->state.key : 0;
+    port->active = here || there;
+    port->silent = !port->active && (takes || reached);
+    port->tunnel_key = takes ? now.key : 0;
+    port->former = reached ? former.host : 0;
+    port->former_key = reached ? former.key : 0;
 }
 
 static bool same_reach(const struct topo_port *a, const struct topo_port *b)
 {
     return a->admin_up == b->admin_up && a->active == b->active && a->silent == b->silent &&
            a->peer == b->peer && a->host == b->host && a->tunnel_key == b->tunnel_key &&
-           a->vlan == b->vlan && a->outfilter == b->outfilter;
+           a->former == b->former && a->former_key == b->former_key && a->vlan == b->vlan &&
+           a->outfilter == b->outfilter;
 }
 
 static bool same_allowed(const struct topo_allowed *a, const struct topo_allowed *b, size_t n)
@@ -144,6 +164,8 @@ static void publish(struct sync *s, struct port_item *p, struct topo_port *port)
     bool was = old && !old->obj.missing;
 
     apply_state(s, p, port);
+    if (port->host != s->host && p->state.now.host != s->host && !sync_serves(s, &p->state.now))
+        sync_state_again(s, p->item.ref);
     sync_apply_qos(s, p, port);
     if (was && same_port(old, port)) {
         topo_discard(&port->obj);
@@ -179,7 +201,7 @@ static int set_port(struct sync *s, const struct draft *d)
 
     if (!p)
         return 0;
-    if (d->state.there || !sync_host_silent(s, p->state.host))
+    if (d->state.now.host || !sync_host_silent(s, p->state.now.host))
         p->state = d->state; /* else what it said last went with its session */
     if (!d->body) {
         sync_port_gone(s, p);
@@ -316,9 +338,9 @@ void sync_port_state(struct sync *s, topo_ref ref, const struct objects_active *
 
     if (!p)
         return;
-    p->state = (struct port_state){.there = a->there, .key = a->key, .inc = a->inc};
+    p->state = (struct port_state){.now = {.key = a->key, .inc = a->inc}};
     if (a->there)
-        p->state.host = topo_intern(s->topo, TOPO_HOST, &a->host);
+        p->state.now.host = topo_intern(s->topo, TOPO_HOST, &a->host);
     sync_refresh_port(s, ref);
 }
 
@@ -329,7 +351,7 @@ int sync_ports_of_host(struct sync *s, const struct host_item *h, bool reread)
 
     for (topo_ref r = 1; r < s->n_items; r++) {
         const struct topo_port *port = sync_port(s, r) ? topo_port(s->topo, r) : NULL;
-        if (port && port->host == h->item.ref)
+        if (port && (port->host == h->item.ref || port->former == h->item.ref))
             vec_add(&ports, r);
     }
     if (reread && ports.n)

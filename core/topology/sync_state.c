@@ -9,6 +9,7 @@
 enum { STATE_HOST = 1, STATE_ALIVE = 2, STATE_INTERFACES = 4 };
 enum { PORTS_PER_COMMIT = 48 /* the change node of a device holds 64 entries */ };
 enum { TRIES = 6 };
+enum { STATE_TEXT = 256, SERVER_TEXT = 112 }; /* what an active node says; of one server */
 enum { KEY_TYPE = 1 << 20, KEY_MASK = (1 << 20) - 1 };
 
 void sync_state_free(struct sync *s)
@@ -191,6 +192,18 @@ uint32_t sync_port_up(struct sync *s, topo_ref port, uint32_t preferred)
     return p->key;
 }
 
+void sync_port_moving(struct sync *s, topo_ref port, bool moving)
+{
+    struct own_port *p;
+
+    HASH_FIND(hh, s->own_ports, &port, sizeof port, p);
+    if (!p || p->moving == moving)
+        return;
+    p->moving = moving;
+    own_due(s, p);
+    sync_refresh_port(s, port);
+}
+
 void sync_port_down(struct sync *s, topo_ref port)
 {
     struct own_port *p;
@@ -204,15 +217,27 @@ void sync_port_down(struct sync *s, topo_ref port)
     sync_share_forget_port(s, port);
 }
 
+/* Who was to serve it doesn't (any more), so this host, whose port it was before, says that it
+ * still does. */
+void sync_state_again(struct sync *s, topo_ref port)
+{
+    struct own_port *p;
+
+    HASH_FIND(hh, s->own_ports, &port, sizeof port, p);
+    if (p && p->up)
+        own_due(s, p);
+}
+
 struct port_commit {
     struct own_port *ports[PORTS_PER_COMMIT];
-    char texts[PORTS_PER_COMMIT][128];
+    char texts[PORTS_PER_COMMIT][STATE_TEXT];
     struct store_op ops[2 + 2 * PORTS_PER_COMMIT];
     size_t n_ports, n_ops;
     json_t *entries;
 };
 
-/* The due ports of the first device that has any; those that aren't loaded yet wait. */
+/* The due ports of the first device that has any; those that aren't loaded yet wait, and those that
+ * move here until what their packets need is there too (sync_warm.c). */
 static struct device_item *gather(struct sync *s, struct port_commit *co)
 {
     struct device_item *device = NULL;
@@ -220,7 +245,7 @@ static struct device_item *gather(struct sync *s, struct port_commit *co)
 
     HASH_ITER (hh, s->own_ports, p, next) {
         const struct topo_obj *o = topo_get(s->topo, p->port);
-        if (!p->due || !o)
+        if (!p->due || !o || (p->moving && s->n_warming))
             continue;
         struct device_item *d = o->missing ? NULL : sync_device(s, sync_port(s, p->port)->device);
         if (!d) { /* gone, and its state with it */
@@ -234,31 +259,99 @@ static struct device_item *gather(struct sync *s, struct port_commit *co)
     return device;
 }
 
+static const char *server_text(struct sync *s, const struct port_server *p, char text[SERVER_TEXT])
+{
+    char host[UUID_STRLEN];
+
+    snprintf(text, SERVER_TEXT, "\"host\":\"%s\",\"key\":%u,\"inc\":\"%016" PRIx64 "\"",
+             uuid_format(topo_id(s->topo, p->host), host), p->key, p->inc);
+    return text;
+}
+
+static void write_state(struct sync *s, char *text, const struct port_state *st)
+{
+    char now[SERVER_TEXT], former[SERVER_TEXT];
+
+    if (st->former.host)
+        snprintf(text, STATE_TEXT, "{%s,\"former\":{%s}}", server_text(s, &st->now, now),
+                 server_text(s, &st->former, former));
+    else
+        snprintf(text, STATE_TEXT, "{%s}", server_text(s, &st->now, now));
+}
+
+/* Bound to another host by now, which serves it. */
+static bool handed_over(struct sync *s, const struct own_port *p, const struct port_state *old)
+{
+    const struct topo_port *port = topo_port(s->topo, p->port);
+
+    return port->host != s->host && old->now.host == port->host && sync_serves(s, &old->now);
+}
+
+/* What the node shall say, in place of 'old'; false: it may stay as it is. */
+static bool new_state(struct sync *s, const struct own_port *p, const struct port_state *old,
+                      struct port_state *new)
+{
+    struct port_server other = old->now.host == s->host ? old->former : old->now;
+
+    *new = (struct port_state){0};
+    if (handed_over(s, p, old)) {
+        new->now = old->now;
+        return !p->up && old->former.host == s->host;
+    }
+    if (!p->up)
+        return old->now.host == s->host;
+    new->now = (struct port_server){s->host, p->key, s->inc};
+    if (p->moving && other.host != s->host && sync_serves(s, &other))
+        new->former = other;
+    return true;
+}
+
+/* Says all of it, or (of a port that moves) that the node has to be read. */
+static json_t *entry_of(struct sync *s, const struct own_port *p, const struct port_state *st)
+{
+    struct objects_active now = {
+        .there = st->now.host != 0, .key = st->now.key, .inc = st->now.inc};
+    char id[UUID_STRLEN];
+
+    if (st->former.host || (now.there && st->now.host != topo_port(s->topo, p->port)->host))
+        return json_pack("[s,s,s]", schema_types[ST_PORT].plural,
+                         uuid_format(topo_id(s->topo, p->port), id), "s");
+    if (now.there)
+        now.host = *topo_id(s->topo, st->now.host);
+    return objects_active_entry(topo_id(s->topo, p->port), &now);
+}
+
+/* An ephemeral node is its maker's: another host's is changed or makes way, so that it goes with
+ * the host it names first. */
 static void add_ops(struct sync *s, struct port_commit *co, size_t i, const char *path,
                     const struct store_value *v)
 {
     const struct own_port *p = co->ports[i];
-    char host[UUID_STRLEN];
+    char *text = co->texts[i];
     json_t *j = v->rc ? NULL : sync_json(s, "an active node", v);
-    struct port_state old = sync_parse_port_state(s, j);
+    struct port_state old = sync_parse_port_state(s, j), new;
+    bool change = new_state(s, p, &old, &new), set = new.now.host &&new.now.host != s->host;
     size_t before = co->n_ops;
 
     json_decref(j);
-    snprintf(co->texts[i], sizeof co->texts[i],
-             "{\"host\":\"%s\",\"key\":%u,\"inc\":\"%016" PRIx64 "\"}",
-             uuid_format(&s->opt.host, host), p->key, s->inc);
-    if (!v->rc && (p->up ? strcmp(v->data, co->texts[i]) != 0 : old.host == s->host))
-        co->ops[co->n_ops++] =
-            (struct store_op){.type = STORE_DELETE, .path = path, .version = v->version};
-    if (p->up && (v->rc || co->n_ops > before))
+    if (!change)
+        return;
+    if (new.now.host)
+        write_state(s, text, &new);
+    if (!v->rc && (!new.now.host || strcmp(v->data, text) != 0))
+        co->ops[co->n_ops++] = (struct store_op){.type = set ? STORE_SET : STORE_DELETE,
+                                                 .path = path,
+                                                 .version = v->version,
+                                                 .data = text,
+                                                 .size = strlen(text)};
+    if (new.now.host && !set && (v->rc || co->n_ops > before))
         co->ops[co->n_ops++] = (struct store_op){.type = STORE_CREATE,
                                                  .flags = STORE_EPHEMERAL | STORE_PARENTS,
                                                  .path = path,
-                                                 .data = co->texts[i],
-                                                 .size = strlen(co->texts[i])};
-    struct objects_active now = {.there = p->up, .host = s->opt.host, .key = p->key, .inc = s->inc};
+                                                 .data = text,
+                                                 .size = strlen(text)};
     if (co->n_ops > before)
-        json_array_append_new(co->entries, objects_active_entry(topo_id(s->topo, p->port), &now));
+        json_array_append_new(co->entries, entry_of(s, p, &new));
 }
 
 static int try_ports(struct sync *s, struct port_commit *co, const struct device_item *d)

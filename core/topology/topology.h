@@ -84,10 +84,14 @@ struct topo_port {
     topo_ref device; /* bridge or router */
     uint8_t device_kind;
     bool admin_up;
-    bool active;   /* exterior: its owner host serves it now */
-    bool silent;   /* exterior: it did when its host was last heard of */
+    bool active;   /* exterior: some host serves it now */
+    bool silent;   /* exterior: one did when it was last heard of */
     topo_ref peer; /* interior: the port at the other end */
     topo_ref host; /* exterior: bound there */
+    /* Exterior: the host that was its before and serves it too (or alone: tunnel_key is 0), because
+     * its machine is on its way from there; 0 none. */
+    topo_ref former;
+    uint32_t former_key;
     char ifname[16];
     uint32_t tunnel_key; /* where 'host' takes packets for it; 0 unknown */
     topo_ref infilter, outfilter;

@@ -27,7 +27,7 @@ state_rounds() {
         stream_lost >/dev/null || return
         agent $at stop --keep-flows && wait "${AGENT_PID[$at]}" && agent_start $at || return
         sample restart_lost mn "$r" stream_lost
-        cli host $to ensure binding port vm1 interface vm1 >/dev/null && vm_plug vm1 $at $to || return
+        vm_move vm1 vm1 $at $to || return
         sample migration_lost mn "$r" stream_lost
         swap=$at at=$to to=$swap
         zk_kill

@@ -378,6 +378,15 @@ vm_roaming() { # VM ADDRESS/LEN GATEWAY HOST...
 vm_plug() { # VM FROM TO
     printf 'link set to-%s nomaster\nlink set to-%s master eth0\n' "$2" "$3" | on "$1" ip -batch -
 }
+# vm_move VM PORT FROM TO: as a live migration does it: the port is bound to the other host first; when it is
+# served there the VM goes.  vm_jump: without waiting.
+vm_move() {
+    vm_bind "$@" && await 20 port_active "$2" && vm_plug "$1" "$3" "$4"
+}
+vm_jump() {
+    vm_bind "$@" && vm_plug "$1" "$3" "$4"
+}
+vm_bind() { cli host "$4" ensure binding port "$2" interface "$1" >/dev/null; }
 port_active() { [ "$(cli port "$1" show plugged)" = yes ]; }
 
 # Ends every process that lives in one of our namespaces, and the namespaces with it.

@@ -9,12 +9,12 @@
 
 translated() { agent "$1" connections --json | jq '[.items[] | select(.kind == "snat")] | length'; }
 exchange() { agent "$1" counters --json | jq ".exchange.$2"; }
-move() { # FROM TO
-    cli host "$2" ensure binding port vm1 interface vm1 >/dev/null && vm_plug vm1 "$1" "$2"
-}
-moved() { # FROM TO
-    check "vm1 moves from $1 to $2" move "$1" "$2"
-    await 20 served "$2"
+moved() { # HOW FROM TO
+    local how=$1
+    shift
+    check "vm1 moves from $1 to $2 ($how)" "$how" vm1 vm1 "$1" "$2"
+    await 20 served "$2" active
+    await 20 given_up "$1"
     local lost
     lost=$(stream_lost) || exit 1
     echo "while it moved, of 1,000 packets a second $lost were lost"
@@ -26,7 +26,9 @@ moved() { # FROM TO
     check "the filter is the same" on vm1 ping -c 1 -W 2 192.0.2.2
     check_fails "... to the world, too" on world ping -c 1 -W 1 10.0.1.10
 }
-served() { agent "$1" ports --json | jq -e '.items[] | select(.interface == "vm1" and .state == "active")'; }
+served() { agent "$1" ports --json | jq -e --arg s "$2" '.items[] | select(.interface == "vm1" and .state == $s)'; }
+given_up() { agent "$1" ports --json | jq -e '[.items[] | select(.interface == "vm1")] == []'; }
+both_serve() { served h1 moving && served h3 active && port_active vm1; }
 
 lab_start mg
 host_add h1
@@ -39,6 +41,14 @@ many_connections 100
 check_same "TCP connections" "100 opened" "$(heard)"
 stream 20
 check_same "before it moves no packet is lost" 0 "$(stream_lost)"
-moved h1 h3
-moved h3 h1
+
+say "bound to h3, vm1 stays a while: both hosts serve it, and nothing is lost"
+check "bound to h3" vm_bind vm1 vm1 h1 h3
+await 20 both_serve
+check_same "no packet is lost" 0 "$(stream_lost)"
+check "both still serve it" both_serve
+check "the world is reached" on vm1 ping -c 1 -W 2 192.0.2.2
+
+moved vm_move h1 h3
+moved vm_jump h3 h1
 done_testing

@@ -272,6 +272,20 @@ static bool is_active(struct cloud *c, const struct uuid *port)
     return active;
 }
 
+/* The host that the store says serves the port. */
+static bool served_by(struct cloud *c, const struct uuid *port, struct host *h)
+{
+    char path[STORE_PATH_MAX];
+    struct store_value v;
+
+    objects_state_path(ST_PORT, port, "active", path);
+    if (store_get(c->store, path, &v, NULL))
+        return false;
+    bool named = strstr(v.data, text_of(&h->id)) != NULL;
+    store_value_free(&v);
+    return named;
+}
+
 static const char *port_state(struct host *h, const char *name)
 {
     static char state[64];
@@ -392,16 +406,91 @@ static void port_moves_to_the_other_host(void **state)
     change(c, ST_PORT, &c->a, attrs("{'hostId':'%s','interfaceName':'a2'}", text_of(&c->h[1].id)));
     settle(c);
     assert_true(is_active(c, &c->a));
-    assert_string_equal(port_state(&c->h[0], "a"), "none");
+    /* its machine may still be where it was: served there and here, and packets go to both */
+    assert_string_equal(port_state(&c->h[0], "a"), "moving");
     assert_string_equal(port_state(&c->h[1], "a2"), "active");
+    send_from(&c->h[0], "a", 'b');
+    assert_true(received(&c->h[1], "b") >= 1);
+    for (unsigned i = 0; i < 2; i++) {
+        send_from(&c->h[i], i ? "b" : "c", 'a');
+        assert_int_equal(received(&c->h[0], "a"), 1);
+        assert_int_equal(received(&c->h[1], "a2"), 1);
+    }
     struct flow_key k = frame_between('a', 'b');
     struct frame f = frame_of(&k);
     memory_inject(c->h[1].dp, "a2", f.b, f.size);
     settle(c);
     assert_true(received(&c->h[1], "b") >= 1);
+    assert_string_equal(port_state(&c->h[0], "a"), "none");
     send_from(&c->h[1], "b", 'a');
     assert_int_equal(received(&c->h[1], "a2"), 1);
     assert_int_equal(received(&c->h[0], "a"), 0);
+    down(c);
+}
+
+static int unknown_key(const char *name, uint64_t value, void *aux)
+{
+    if (!strcmp(name, "unknown_tunnel_key"))
+        *(uint64_t *)aux = value;
+    return 0;
+}
+
+/* The machine is silent where it went, and its interface goes where it was. */
+static void port_moves_when_its_interface_goes(void **state)
+{
+    struct cloud *c = up();
+
+    (void)state;
+    send_from(&c->h[0], "a", 'b');
+    send_from(&c->h[1], "b", 'a');
+    plug(&c->h[1], "a2");
+    change(c, ST_PORT, &c->a, attrs("{'hostId':'%s','interfaceName':'a2'}", text_of(&c->h[1].id)));
+    settle(c);
+    assert_string_equal(port_state(&c->h[0], "a"), "moving");
+    memory_if_del(c->h[0].dp, "a");
+    iface(&c->h[0], "a", false, true);
+    settle(c);
+    assert_string_equal(port_state(&c->h[0], "a"), "none");
+    assert_true(is_active(c, &c->a));
+    received(&c->h[1], "a2");
+    uint64_t astray = 0;
+    send_from(&c->h[1], "b", 'a');
+    assert_int_equal(received(&c->h[1], "a2"), 1);
+    dp_counters(c->h[0].dp, unknown_key, &astray);
+    assert_int_equal(astray, 0); /* nothing is sent there any more */
+    down(c);
+}
+
+/* It goes on being served where it was until the other host does so, which may never be. */
+static void port_waits_where_it_was(void **state)
+{
+    struct cloud *c = up();
+
+    (void)state;
+    send_from(&c->h[0], "a", 'b');
+    send_from(&c->h[1], "b", 'a');
+    received(&c->h[0], "a");
+    change(c, ST_PORT, &c->a, attrs("{'hostId':'%s','interfaceName':'a2'}", text_of(&c->h[1].id)));
+    settle(c);
+    assert_string_equal(port_state(&c->h[0], "a"), "moving");
+    assert_string_equal(port_state(&c->h[1], "a2"), "no interface");
+    assert_false(is_active(c, &c->a)); /* not where it is bound to */
+    send_from(&c->h[1], "b", 'a');
+    assert_int_equal(received(&c->h[0], "a"), 1);
+    plug(&c->h[1], "a2"); /* the new host serves it, and dies before the machine has come */
+    settle(c);
+    assert_string_equal(port_state(&c->h[1], "a2"), "active");
+    stop(&c->h[1], false);
+    settle(c);
+    assert_string_equal(port_state(&c->h[0], "a"), "moving");
+    assert_true(served_by(c, &c->a, &c->h[0]));
+    send_from(&c->h[0], "c", 'a');
+    assert_int_equal(received(&c->h[0], "a"), 1);
+    /* not bound at all */
+    change(c, ST_PORT, &c->a, attrs("{'hostId':null,'interfaceName':null}"));
+    settle(c);
+    assert_string_equal(port_state(&c->h[0], "a"), "none");
+    assert_false(served_by(c, &c->a, &c->h[0]));
     down(c);
 }
 
@@ -595,6 +684,8 @@ int main(void)
         cmocka_unit_test(replaced_interface_is_taken_anew),
         cmocka_unit_test(link_decides),
         cmocka_unit_test(port_moves_to_the_other_host),
+        cmocka_unit_test(port_moves_when_its_interface_goes),
+        cmocka_unit_test(port_waits_where_it_was),
         cmocka_unit_test(changed_interface_name_rebinds),
         cmocka_unit_test(learned_addresses_live_while_used),
         cmocka_unit_test(restart_keeps_flows),

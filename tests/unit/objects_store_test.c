@@ -185,7 +185,14 @@ static void test_state(void **state)
     assert_no_field(ST_HOST, &h, "hostInterfaces");
     put_state(ST_HOST, &h, "interfaces", "not json");
     assert_field(ST_HOST, &h, "alive", "true");
-    put_state(ST_PORT, &p, "active", "{\"host\":\"x\"}");
+    char active[64 + UUID_STRLEN], id[UUID_STRLEN];
+    snprintf(active, sizeof active, "{\"host\":\"%s\"}", uuid_format(&h, id));
+    put_state(ST_PORT, &p, "active", active);
+    assert_field(ST_PORT, &p, "active", "false"); /* of a host it isn't bound to (any more) */
+    struct uuid z = make(ST_TUNNEL_ZONE, "{'name':'z','type':'vxlan'}");
+    make(ST_TUNNEL_ZONE_HOST, "{'tunnelZoneId':'%s','hostId':'%s','ipAddress':'10.0.0.1'}", u(&z),
+         u(&h));
+    set(ST_PORT, &p, "{'hostId':'%s','interfaceName':'eth0'}", u(&h));
     assert_field(ST_PORT, &p, "active", "true");
     set_rc(-EINVAL, ST_PORT, &p, "{'active':false}");
     assert_says("field plugged: is a read-only attribute");
