@@ -70,6 +70,7 @@ void worker_free(struct worker *w)
     ft_free(w->ft);
     inbox_free(&w->inbox);
     free(w->spare);
+    free(w->todo);
     free(w);
 }
 
@@ -90,42 +91,60 @@ static size_t take_upcalls(struct worker *w)
     return (size_t)n;
 }
 
-static void untrue(tag_t tag, void *aux)
+static void later(tag_t tag, void *aux)
 {
-    worker_untrue(aux, tag);
+    struct worker *w = aux;
+
+    if (w->n_todo == w->todo_room) {
+        w->todo_room = MAX((size_t)64, 2 * w->todo_room);
+        w->todo = mem_resize(w->todo, w->todo_room * sizeof *w->todo);
+    }
+    w->todo[w->n_todo++] = tag;
 }
 
-/* A turn's share of what the inbox brought: no packet waits for all of it. */
+/* A turn's share of what the inbox brought: no packet waits for all of it.  A route's change may
+ * stand for as many tags as there are destinations. */
 static void hear_changes(struct worker *w)
 {
-    size_t until = MIN(w->n_heard, w->heard_at + CHANGES_MAX);
-
-    for (; w->heard_at < until; w->heard_at++) {
-        const struct tag_change *c = &w->spare[w->heard_at];
+    for (unsigned n = 0; n < CHANGES_MAX; n++) {
+        if (w->todo_at < w->n_todo) {
+            worker_untrue(w, w->todo[w->todo_at++]);
+            continue;
+        }
+        w->n_todo = w->todo_at = 0;
+        if (w->heard_at == w->n_heard)
+            return;
+        const struct tag_change *c = &w->spare[w->heard_at++];
         if (c->tag)
             worker_untrue(w, c->tag);
         else
-            dst_tags_changed(w->dsts, c->router, &c->prefix, untrue, w);
+            dst_tags_changed(w->dsts, c->router, &c->prefix, later, w);
     }
+}
+
+static bool heard_all(const struct worker *w)
+{
+    return w->heard_at == w->n_heard && w->todo_at == w->n_todo;
 }
 
 static void hear(struct worker *w)
 {
     bool all = false;
 
-    if (w->heard_at == w->n_heard && !w->calls && inbox_any(&w->inbox)) {
+    if (heard_all(w) && !w->calls && inbox_any(&w->inbox)) {
         w->heard_at = 0;
         w->n_heard = inbox_take(&w->inbox, &w->spare, &w->spare_room, &all, &w->calls);
         w->counters.invalidations += w->n_heard + all;
     }
     if (all) {
         w->heard_at = w->n_heard;
+        w->n_todo = w->todo_at = 0;
         w->counters.invalidated_flows += ft_n_flows(w->ft);
         ft_invalidate_all(w->ft, w->now);
         parked_wake_all(w->parked);
     }
     hear_changes(w);
-    if (w->heard_at == w->n_heard) /* what was posted before them comes first */
+    if (heard_all(w)) /* what was posted before them comes first */
         hear_calls(w);
     if (ft_invalidating(w->ft))
         w->counters.invalidated_flows += ft_invalidate_more(w->ft, INVALIDATE_MAX, w->now);
@@ -133,7 +152,7 @@ static void hear(struct worker *w)
 
 static bool hears(const struct worker *w)
 {
-    return w->heard_at < w->n_heard || w->calls || inbox_any(&w->inbox) || ft_invalidating(w->ft);
+    return !heard_all(w) || w->calls || inbox_any(&w->inbox) || ft_invalidating(w->ft);
 }
 
 /* The next flow that enters or leaves by the port; adopted ones have no tags yet. */
@@ -356,7 +375,7 @@ void worker_memory(const struct worker *w, struct worker_memory *out)
         .parked = parked_memory(w->parked),
         .asking = asking_memory(w->asking),
         .batch = sizeof *w + w->batch.execs_room * sizeof *w->batch.execs +
-                 w->spare_room * sizeof *w->spare,
+                 w->spare_room * sizeof *w->spare + w->todo_room * sizeof *w->todo,
     };
 }
 

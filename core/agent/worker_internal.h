@@ -32,6 +32,8 @@ struct worker {
     struct inbox inbox;
     struct tag_change *spare; /* what was taken out of it */
     size_t spare_room, n_heard, heard_at;
+    tag_t *todo; /* of a change of a route, untrue too */
+    size_t todo_room, n_todo, todo_at;
     struct inbox_call *calls;
     struct worker_removal *removals;
     struct flowtable *ft;

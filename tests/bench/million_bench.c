@@ -12,14 +12,16 @@
  *   million_flow_bytes    of the worker's flow table, a connection (two flows)
  *   million_live_cpu      of a core: all of them in use, kept, simulated again, written down, their
  *                         statistics read
- *   million_stall_ms      the longest turn of the worker, of all below
- *     ..._fill_ms         while they are set up
+ *   million_stall_ms      the fourth longest turn of the worker in any of these phases: what the
+ * agent itself does comes again, a machine that is busy elsewhere doesn't million_longest_ms    the
+ * longest of all
+ *     ..._fill_ms         the fourth longest while they are set up
  *     ..._live_ms         while all are in use, as above
- *     ..._change_ms       a rule is added to the chain that all went through
- *     ..._all_ms          everything is said to have changed
+ *     ..._change_ms       four times, a rule is added to the chain that all went through
+ *     ..._all_ms          four times, everything is said to have changed
  *     ..._expire_ms       nobody uses them any more: flows and records go
- *     ..._unplug_ms       the interface of a quarter as many goes
- *   million_change_s      until all were simulated again after that rule
+ *     ..._unplug_ms       four times, the interface of a sixteenth as many goes
+ *   million_change_s      CPU until all were simulated again after that rule, with all else
  *   million_control_ms    the longest turn of the control thread (which sees no packets)
  *
  * million_bench [CONNECTIONS [FOLDER]] */
@@ -35,6 +37,7 @@
 #include "packet/packet.h"
 
 enum { IN = 1, OUT, BATCH = 64, CLIENTS = 50000, SERVERS = 1000 };
+enum { TOP = 4 };
 enum phase { FILL, LIVE, CHANGE, ALL, EXPIRE, UNPLUG, N_PHASES };
 static const char *const phase_names[] = {"fill", "live", "change", "all", "expire", "unplug"};
 
@@ -399,30 +402,32 @@ static void network(void)
 /* Turns */
 
 static struct agent *agent;
-static uint64_t now = 1000 * NSEC_PER_SEC, worst[N_PHASES], control_worst;
+static uint64_t now = 1000 * NSEC_PER_SEC, control_worst;
+static uint64_t longest[N_PHASES][TOP]; /* falling */
 static enum phase phase;
 
-static uint64_t timed(uint64_t (*turn)(struct agent *a, uint64_t now), uint64_t *longest)
+static uint64_t worker_turn(void)
 {
-    uint64_t before = cpu_ns(), next = turn(agent, now);
+    uint64_t before = cpu_ns(), next = agent_run_worker(agent, 0, now), took = cpu_ns() - before;
 
-    *longest = MAX(*longest, cpu_ns() - before);
+    for (unsigned i = 0; i < TOP; i++) {
+        uint64_t *place = &longest[phase][i], less = *place;
+        if (took > less) {
+            *place = took;
+            took = less;
+        }
+    }
     return next;
-}
-
-static uint64_t worker_turn(struct agent *a, uint64_t when)
-{
-    return agent_run_worker(a, 0, when);
 }
 
 /* All that is to be done at this moment; the worker as often as it wants to. */
 static void moment(void)
 {
-    uint64_t others = 0;
-
-    timed(agent_run_topology, &others);
-    timed(agent_run_control, &control_worst);
-    while (timed(worker_turn, &worst[phase]) <= now)
+    agent_run_topology(agent, now);
+    uint64_t before = cpu_ns();
+    agent_run_control(agent, now);
+    control_worst = MAX(control_worst, cpu_ns() - before);
+    while (worker_turn() <= now)
         ;
 }
 
@@ -443,8 +448,8 @@ static void live(unsigned ms, bool used)
 static void enter(enum phase next)
 {
     if (getenv("VERBOSE"))
-        fprintf(stderr, "%s: %.2f ms, %.1f s\n", phase_names[phase], (double)worst[phase] / 1e6,
-                (double)cpu_ns() / 1e9);
+        fprintf(stderr, "%s: %.2f ms, %.1f s\n", phase_names[phase],
+                (double)longest[phase][TOP - 1] / 1e6, (double)cpu_ns() / 1e9);
     phase = next;
 }
 
@@ -545,35 +550,47 @@ int main(int argc, char **argv)
         die("connections in use got lost");
 
     enter(CHANGE);
-    make(ST_RULE, "{'chainId':'%s','position':2,'type':'drop','nwProto':99}", words(&chain_post));
-    start = cpu_ns();
-    live(1000, true);
+    for (unsigned i = 0; i < TOP; i++) {
+        make(ST_RULE, "{'chainId':'%s','position':2,'type':'drop','nwProto':99}",
+             words(&chain_post));
+        start = cpu_ns();
+        live(500, true);
+    }
     double change_s = (double)(cpu_ns() - start) / 1e9;
 
     enter(ALL);
-    worker_announce_all(agent_worker(agent, 0));
-    live(1000, true);
+    for (unsigned i = 0; i < TOP; i++) {
+        worker_announce_all(agent_worker(agent, 0));
+        live(500, true);
+    }
 
     enter(EXPIRE);
     live(160 * 1000, false);
     if (n_flows() > 200000 || state_size(agent_state(agent)) > 400000)
         die("what nobody uses doesn't go");
 
-    enter(FILL);
-    fill(n / 4);
     enter(UNPLUG);
-    iface("in", true);
-    live(2000, false);
+    for (unsigned i = 0; i < TOP; i++) {
+        fill(n / 16);
+        iface("in", true);
+        live(1000, false);
+        if (n_flows() > 100000)
+            die("flows of a port that is gone stay");
+        iface("in", false);
+        live(1000, false);
+    }
 
-    double stall = 0;
-    for (unsigned p = 0; p < N_PHASES; p++)
-        stall = MAX(stall, (double)worst[p] / 1e6);
+    double stall = 0, most = 0;
+    for (unsigned p = 0; p < N_PHASES; p++) {
+        stall = MAX(stall, (double)longest[p][TOP - 1] / 1e6);
+        most = MAX(most, (double)longest[p][0] / 1e6);
+    }
     printf("{\"million_setup_per_s\": %.0f, \"million_state_bytes\": %.0f, "
            "\"million_flow_bytes\": %.0f, \"million_live_cpu\": %.3f, \"million_change_s\": %.2f, "
-           "\"million_stall_ms\": %.2f",
-           setup, state_bytes, flow_bytes, cpu, change_s, stall);
+           "\"million_stall_ms\": %.2f, \"million_longest_ms\": %.2f",
+           setup, state_bytes, flow_bytes, cpu, change_s, stall, most);
     for (unsigned p = 0; p < N_PHASES; p++)
-        printf(", \"million_%s_ms\": %.2f", phase_names[p], (double)worst[p] / 1e6);
+        printf(", \"million_%s_ms\": %.2f", phase_names[p], (double)longest[p][TOP - 1] / 1e6);
     printf(", \"million_control_ms\": %.0f}\n", (double)control_worst / 1e6);
     end();
     return 0;
