@@ -14,9 +14,9 @@
 #define LOOK_SOME      1024                 /* ... looked at */
 #define CHANGES_MAX    1024                 /* tags announced, heard in a turn */
 #define CALLS_MAX      4                    /* a page of statistics is one */
-#define INVALIDATE_MAX 2048 /* flows made due in a turn, beyond the first of each tag */
-#define REMOVE_MAX     256  /* flows of ports that go, removed in a turn: more than it makes */
-#define DSTS_MAX       65536
+#define INVALIDATE_MAX 2048  /* flows made due in a turn, beyond the first of each tag */
+#define REMOVE_MAX     256   /* flows of ports that go, removed in a turn: more than it makes */
+#define DSTS_MAX       16384 /* a sweep of so many takes some 5 ms, in one turn */
 
 static bool tag_used(tag_t tag, void *aux)
 {
