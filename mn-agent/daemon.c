@@ -189,14 +189,17 @@ static int open_store(struct daemon *d, struct error *e)
 }
 
 /* Without it the agent runs, and starts the next time with no connections. */
+/* Of records in use each is written again every 20 s, in some 40 bytes. */
 static void open_backup(struct daemon *d)
 {
+    struct state_backup_file_options opts = {.max_bytes =
+                                                 MAX(64ull << 20, 64ull * d->o->max_records)};
     struct error e = {0};
     char folder[128];
 
     snprintf(folder, sizeof folder, "/var/lib/mn/connections-%.60s", d->o->name);
     const char *path = d->o->backup ? d->o->backup : folder;
-    if (startup_make_dir_of(path, &e) || state_backup_file(path, NULL, &d->backup, &e))
+    if (startup_make_dir_of(path, &e) || state_backup_file(path, &opts, &d->backup, &e))
         log_warn("agent", "no backup of connections: %s: %s", path, e.message);
 }
 
