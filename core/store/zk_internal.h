@@ -70,8 +70,8 @@ struct zk_call {
     enum zk_call_type type;
     const char *path; /* without prefix, unless 'absolute' */
     bool absolute;
-    bool watch;       /* NAMES, EXISTS */
-    bool of_names;    /* UNWATCH: the watch of NAMES, not that of EXISTS */
+    bool watch;       /* GET, NAMES, EXISTS */
+    bool of_names;    /* UNWATCH: the watch of NAMES, not that of the others */
     const void *data; /* CREATE */
     int size, flags;
     const zoo_op_t *ops; /* MULTI; 'results' must live until the reply */
@@ -101,6 +101,7 @@ void zk_fail_requests(struct zk_store *zk); /* after the session was closed */
 bool zk_requests_pending(struct zk_store *zk);
 bool zk_is_lost(int zrc); /* no reply: the outcome is unknown */
 int zk_errno(int zrc);
+struct store_value zk_value(const struct zk_reply *reply); /* a copy, of what ZK_GET brought */
 /* The server's path of ours, in 'buf'. */
 const char *zk_path(const struct zk_store *zk, const char *path, char buf[ZK_PATH_MAX]);
 
@@ -165,6 +166,9 @@ int zk_watch_add(struct store *s, const char *path, unsigned kinds, struct error
 void zk_watch_remove(struct store *s, const char *path, unsigned kinds);
 int zk_watch_next_event(struct store *s, struct store_event *ev);
 void zk_watch_fired(struct zk_store *zk, int type, const char *path); /* takes the lock */
+/* Lock held.  What arming the watch of the path's data has read, if the watch hasn't fired and
+ * nobody has taken it. */
+bool zk_watch_take_gift(struct zk_store *zk, const char *path, struct store_value *out);
 /* Lock held: after a reconnect, finds out what was missed. */
 void zk_watch_resume(struct zk_store *zk, bool new_session);
 void zk_watch_free(struct zk_store *zk);

@@ -106,7 +106,7 @@ static int call_library(struct zk_store *zk, struct zk_request *r, const struct 
 
     switch (c->type) {
     case ZK_GET:
-        return zoo_aget(zk->zh, path, 0, on_data, r);
+        return zoo_awget(zk->zh, path, watcher, zk, on_data, r);
     case ZK_NAMES:
         return zoo_awget_children2(zk->zh, path, watcher, zk, on_names, r);
     case ZK_EXISTS:
@@ -214,6 +214,16 @@ static void copy_names(const struct String_vector *from, struct store_names *to)
     sb_free(&zs);
 }
 
+struct store_value zk_value(const struct zk_reply *reply)
+{
+    return (struct store_value){
+        .data = store_copy_data(reply->data, (size_t)reply->size),
+        .size = (size_t)reply->size,
+        .version = reply->stat->version,
+        .ephemeral = reply->stat->ephemeralOwner != 0,
+    };
+}
+
 static void take_reply(struct zk_item *item, const struct zk_reply *reply)
 {
     item->rc = reply->rc;
@@ -224,10 +234,7 @@ static void take_reply(struct zk_item *item, const struct zk_reply *reply)
     if (reply->names)
         copy_names(reply->names, &item->names);
     if (reply->data)
-        item->value = (struct store_value){
-            .data = store_copy_data(reply->data, (size_t)reply->size),
-            .size = (size_t)reply->size,
-        };
+        item->value = zk_value(reply);
 }
 
 static void item_done(struct zk_request *r, const struct zk_reply *reply)

@@ -1,11 +1,13 @@
 /* Persistent watches out of ZooKeeper's one-shot ones.
  *
- * A watch is armed by a read: exists() for data (also of a node that isn't there), getChildren()
- * for children, or exists() again while there is no node.  When it fires it is armed again at once
- * and the reader gets the event when that is done: whatever changes after a reader was told gives
- * another event.  If it fires while the event still waits for a slow reader it is left alone until
- * the reader comes; then it is armed first.  So one event costs one round to the server, and a slow
- * reader costs nothing.
+ * A watch is armed by a read: getData() for data, getChildren() for children, exists() for either
+ * while there is no node.  When it fires it is armed again at once and the reader gets the event
+ * when that is done: whatever changes after a reader was told gives another event.  If it fires
+ * while the event still waits for a slow reader it is left alone until the reader comes; then it is
+ * armed first.  So one event costs one round to the server, and a slow reader costs nothing.
+ *
+ * The data that came with it is kept for the reader's next read, which the event is the reason for:
+ * it is what that read would have brought, as long as the watch hasn't fired.
  *
  * The order breaks when the connection does.  Within a session the library sends its watches again
  * and the server fires those that missed something; we don't rely on that but read each node's
@@ -36,6 +38,7 @@ struct watched {
     enum watch_state state;
     bool tell; /* an event is due as soon as it is armed */
     struct seen seen;
+    struct store_value gift; /* what armed it read; data null: nothing, or taken */
 };
 
 struct zk_watch {
@@ -47,7 +50,7 @@ struct zk_watch {
 struct arm {
     struct zk_request request;
     unsigned kind;
-    bool by_exists; /* the reply is that of exists() */
+    bool by_exists; /* the reply is that of exists(), else of getData() or getChildren() */
     bool compare;   /* order was broken: tell the reader if anything differs from 'seen' */
     bool only_look; /* the server has the watch, we compare */
     char path[];
@@ -74,9 +77,13 @@ static void on_armed(struct zk_request *r, const struct zk_reply *reply);
 
 static void send_arm(struct zk_store *zk, struct zk_watch *w, struct arm *a)
 {
-    struct zk_call call = {
-        .type = a->by_exists ? ZK_EXISTS : ZK_NAMES, .path = w->path, .watch = !a->only_look};
+    struct zk_call call = {.type = a->by_exists                      ? ZK_EXISTS
+                                   : a->kind == STORE_WATCH_CHILDREN ? ZK_NAMES
+                                                                     : ZK_GET,
+                           .path = w->path,
+                           .watch = !a->only_look};
 
+    store_value_free(&w->kinds[slot(a->kind)].gift);
     if (!a->only_look)
         w->kinds[slot(a->kind)].state = ARMING;
     a->request.done = on_armed;
@@ -94,7 +101,6 @@ static void arm(struct zk_store *zk, struct zk_watch *w, unsigned kind, bool com
     strcpy(a->path, w->path);
     a->kind = kind;
     a->compare = compare;
-    a->by_exists = kind == STORE_WATCH_DATA;
     send_arm(zk, w, a);
 }
 
@@ -147,14 +153,16 @@ static bool armed(struct zk_store *zk, struct zk_watch *w, struct arm *a,
     if (a->compare && !same(&k->seen, &now))
         k->tell = true;
     k->seen = now;
-    /* No node to watch the children of: wait for it.  Or it came just then: that is news. */
-    if (!a->only_look && a->kind == STORE_WATCH_CHILDREN && exists == a->by_exists) {
+    /* No node to read: wait for it.  Or it came just then: that is news, of its children. */
+    if (!a->only_look && exists == a->by_exists && (!exists || a->kind == STORE_WATCH_CHILDREN)) {
         k->tell = k->tell || exists;
         a->by_exists = !exists;
         send_arm(zk, w, a);
         return true;
     }
     k->state = ARMED;
+    if (exists && !a->by_exists && a->kind == STORE_WATCH_DATA)
+        k->gift = zk_value(reply);
     if (k->tell)
         watches_fire(&zk->base.watches, w->path, a->kind);
     k->tell = false;
@@ -184,6 +192,7 @@ static void fire(struct zk_store *zk, struct zk_watch *w, unsigned kind)
     if (k->state == OFF)
         return;
     k->tell = true;
+    store_value_free(&k->gift);
     if (watches_pending(&zk->base.watches, w->path) & kind)
         k->state = FIRED;
     else if (k->state != ARMING) /* else that was a watch from before, and ours is still to come */
@@ -233,6 +242,18 @@ int zk_watch_next_event(struct store *s, struct store_event *ev)
     return found;
 }
 
+bool zk_watch_take_gift(struct zk_store *zk, const char *path, struct store_value *out)
+{
+    struct zk_watch *w = find(zk, path);
+    struct watched *k = w ? &w->kinds[slot(STORE_WATCH_DATA)] : NULL;
+
+    if (!k || k->state != ARMED || !k->gift.data)
+        return false;
+    *out = k->gift;
+    k->gift = (struct store_value){0};
+    return true;
+}
+
 void zk_watch_resume(struct zk_store *zk, bool new_session)
 {
     for (struct zk_watch *w = zk->watches; w; w = w->hh.next)
@@ -247,6 +268,13 @@ void zk_watch_resume(struct zk_store *zk, bool new_session)
 }
 
 /* Interest */
+
+static void free_watch(struct zk_watch *w)
+{
+    for (unsigned i = 0; i < 2; i++)
+        store_value_free(&w->kinds[i].gift);
+    free(w);
+}
 
 static struct zk_watch *find_or_make(struct zk_store *zk, const char *path)
 {
@@ -288,6 +316,7 @@ int zk_watch_add(struct store *s, const char *path, unsigned kinds, struct error
     struct zk_watch *w = find_or_make(zk, path);
     for (unsigned i = 0; i < 2; i++)
         if (kinds & all_kinds[i]) {
+            store_value_free(&w->kinds[i].gift);
             w->kinds[i] = (struct watched){0};
             arm(zk, w, all_kinds[i], false);
         }
@@ -332,7 +361,7 @@ void zk_watch_remove(struct store *s, const char *path, unsigned kinds)
         disarm(zk, path, true);
         HASH_DEL(zk->watches, w);
         zk->memory -= sizeof *w + strlen(path) + 1;
-        free(w);
+        free_watch(w);
     }
     pthread_mutex_unlock(&zk->lock);
 }
@@ -343,6 +372,6 @@ void zk_watch_free(struct zk_store *zk)
 
     HASH_ITER (hh, zk->watches, w, next) {
         HASH_DEL(zk->watches, w);
-        free(w);
+        free_watch(w);
     }
 }

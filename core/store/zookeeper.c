@@ -161,9 +161,17 @@ static void take_value(struct zk_item *item, struct store_value *out)
 {
     *out = item->value;
     item->value.data = NULL;
-    out->version = item->stat.version;
-    out->ephemeral = item->stat.ephemeralOwner != 0;
     out->rc = item->rc == ZNONODE ? -ENOENT : 0;
+}
+
+/* What watches have read already need not be asked for. */
+static void take_gifts(struct zk_store *h, struct zk_batch *b, const char *const *paths)
+{
+    pthread_mutex_lock(&h->lock);
+    for (size_t i = 0; h->ready && i < b->n; i++)
+        if (zk_watch_take_gift(h, paths[i], &b->items[i].value))
+            b->items[i].state = ZK_DONE;
+    pthread_mutex_unlock(&h->lock);
 }
 
 static int zk_get_many(struct store *s, const char *const *paths, size_t n, struct store_value *out,
@@ -176,6 +184,7 @@ static int zk_get_many(struct store *s, const char *const *paths, size_t n, stru
         struct reading r = {ZK_GET, paths + done};
         some = MIN(n - done, (size_t)ZK_BATCH_MAX);
         struct zk_batch *b = zk_batch_new(zk(s), some);
+        take_gifts(zk(s), b, paths + done);
         rc = zk_batch_run(b, call_read, &r, 0, deadline);
         for (size_t i = 0; !rc && i < some; i++) {
             rc = item_errno(&b->items[i]);
