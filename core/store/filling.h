@@ -27,7 +27,7 @@ struct store_ops {
     int (*commit)(struct store *s, const struct store_op *ops, size_t n, int *failed,
                   struct error *e);
     /* The rest may be null: then 'watches' is all there is to it, and the store is never away. */
-    int (*watch)(struct store *s, const char *path, unsigned kinds, struct error *e);
+    int (*watch)(struct store *s, const char *path, unsigned kinds, bool wait, struct error *e);
     void (*unwatch)(struct store *s, const char *path, unsigned kinds);
     int (*event_fd)(struct store *s);
     int (*next_event)(struct store *s, struct store_event *ev);

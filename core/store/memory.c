@@ -176,13 +176,15 @@ static void drop_interest(struct tree *t, struct interest *i, struct handle *h)
     free(i);
 }
 
-static int memory_watch(struct store *s, const char *path, unsigned kinds, struct error *e)
+static int memory_watch(struct store *s, const char *path, unsigned kinds, bool wait,
+                        struct error *e)
 {
     struct tree *t = handle(s)->tree;
     size_t size = strlen(path);
     struct interest *i;
 
     (void)kinds;
+    (void)wait;
     (void)e;
     pthread_mutex_lock(&t->lock);
     HASH_FIND(hh, t->interests, path, size, i);

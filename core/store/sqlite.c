@@ -361,10 +361,11 @@ static int file_exists(struct store *s, const char *path)
 
 /* Events */
 
-static int file_watch(struct store *s, const char *path, unsigned kinds, struct error *e)
+static int file_watch(struct store *s, const char *path, unsigned kinds, bool wait, struct error *e)
 {
     (void)path;
     (void)kinds;
+    (void)wait;
     pthread_mutex_lock(&file(s)->lock);
     int rc = file_events_open(file(s), e);
     pthread_mutex_unlock(&file(s)->lock);
@@ -373,7 +374,7 @@ static int file_watch(struct store *s, const char *path, unsigned kinds, struct 
 
 static int file_event_fd(struct store *s)
 {
-    int rc = file_watch(s, NULL, 0, NULL);
+    int rc = file_watch(s, NULL, 0, true, NULL);
 
     return rc ? rc : file(s)->epoll_fd;
 }

@@ -340,7 +340,8 @@ int store_delete(struct store *s, const char *path, int64_t version, struct erro
 
 /* Events */
 
-int store_watch(struct store *s, const char *path, unsigned kinds, uint64_t tag, struct error *e)
+static int watch(struct store *s, const char *path, unsigned kinds, uint64_t tag, bool wait,
+                 struct error *e)
 {
     int rc = store_check_path(path, e);
 
@@ -352,10 +353,21 @@ int store_watch(struct store *s, const char *path, unsigned kinds, uint64_t tag,
                          STORE_WATCHES_MAX);
     if (!added || !s->ops->watch)
         return 0;
-    rc = s->ops->watch(s, path, (unsigned)added, e);
+    rc = s->ops->watch(s, path, (unsigned)added, wait, e);
     if (rc)
         watches_remove(&s->watches, path, (unsigned)added);
     return rc;
+}
+
+int store_watch(struct store *s, const char *path, unsigned kinds, uint64_t tag, struct error *e)
+{
+    return watch(s, path, kinds, tag, true, e);
+}
+
+int store_watch_read(struct store *s, const char *path, unsigned kinds, uint64_t tag,
+                     struct error *e)
+{
+    return watch(s, path, kinds, tag, false, e);
 }
 
 void store_unwatch(struct store *s, const char *path, unsigned kinds)

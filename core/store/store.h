@@ -146,6 +146,10 @@ enum store_watch_kind {
  * or when the paths add up to more than STORE_VALUE_MAX bytes: a client re-sends all its watches in
  * one packet when it reconnects, and the servers take no larger one. */
 int store_watch(struct store *s, const char *path, unsigned kinds, uint64_t tag, struct error *e);
+/* The same, for who reads the node through this handle next and watches many: doesn't wait until
+ * the servers have the watch.  Events are certain for what changes after that read. */
+int store_watch_read(struct store *s, const char *path, unsigned kinds, uint64_t tag,
+                     struct error *e);
 void store_unwatch(struct store *s, const char *path, unsigned kinds);
 
 enum store_event_type {

@@ -162,7 +162,7 @@ void zk_ephemerals_free(struct zk_store *zk);
 int zk_commit(struct store *s, const struct store_op *ops, size_t n, int *failed, struct error *e);
 
 /* zk_watch.c */
-int zk_watch_add(struct store *s, const char *path, unsigned kinds, struct error *e);
+int zk_watch_add(struct store *s, const char *path, unsigned kinds, bool wait, struct error *e);
 void zk_watch_remove(struct store *s, const char *path, unsigned kinds);
 int zk_watch_next_event(struct store *s, struct store_event *ev);
 void zk_watch_fired(struct zk_store *zk, int type, const char *path); /* takes the lock */

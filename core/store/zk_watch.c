@@ -307,7 +307,7 @@ static void wait_armed(struct zk_store *zk, const char *path, unsigned kind, uin
     }
 }
 
-int zk_watch_add(struct store *s, const char *path, unsigned kinds, struct error *e)
+int zk_watch_add(struct store *s, const char *path, unsigned kinds, bool wait, struct error *e)
 {
     struct zk_store *zk = (struct zk_store *)s;
 
@@ -320,7 +320,8 @@ int zk_watch_add(struct store *s, const char *path, unsigned kinds, struct error
             w->kinds[i] = (struct watched){0};
             arm(zk, w, all_kinds[i], false);
         }
-    for (unsigned i = 0; i < 2; i++)
+    /* Otherwise the server takes the watch before the read that follows in the same session. */
+    for (unsigned i = 0; i < 2 && wait; i++)
         if (kinds & all_kinds[i])
             wait_armed(zk, path, all_kinds[i], zk_deadline(zk));
     pthread_mutex_unlock(&zk->lock);

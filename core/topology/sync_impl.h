@@ -257,6 +257,7 @@ void sync_is_loaded(struct sync *s, struct item *it);
 /* Hangs a placeholder into the slot and has the store tell when the object appears. */
 int sync_is_missing(struct sync *s, struct item *it);
 enum watch { WATCH_CHANGE, WATCH_OBJECT, WATCH_ALIVE, WATCH_TABLE };
+/* To be followed by a read of the node: a thousand hosts are watched in one round. */
 int sync_watch(struct sync *s, const char *path, enum watch what, topo_ref ref);
 void sync_unwatch(struct sync *s, const char *path);
 int sync_watch_change(struct sync *s, struct item *it);

@@ -115,7 +115,9 @@ enum schema_type_id sync_type(const struct item *it)
 
 int sync_watch(struct sync *s, const char *path, enum watch what, topo_ref ref)
 {
-    int rc = store_watch(s->store, path, STORE_WATCH_DATA, (uint64_t)what << 32 | ref, NULL);
+    uint64_t tag = (uint64_t)what << 32 | ref;
+    int rc = what == WATCH_ALIVE ? store_watch_read(s->store, path, STORE_WATCH_DATA, tag, NULL)
+                                 : store_watch(s->store, path, STORE_WATCH_DATA, tag, NULL);
 
     if (rc == -ENOSPC) {
         if (!s->polling)

@@ -125,14 +125,16 @@ static inline int flaky_commit(struct store *s, const struct store_op *ops, size
     return rc;
 }
 
-static inline int flaky_watch(struct store *s, const char *path, unsigned kinds, struct error *e)
+static inline int flaky_watch(struct store *s, const char *path, unsigned kinds, bool wait,
+                              struct error *e)
 {
     struct flaky *f = (struct flaky *)s;
 
     if (flaky_fails(f))
         return error_set(e, -ENOTCONN, NULL, NULL, "away");
     flaky_node(&f->watched, path, true)->kinds |= kinds;
-    return store_watch(f->inner, path, kinds, 0, e);
+    return wait ? store_watch(f->inner, path, kinds, 0, e)
+                : store_watch_read(f->inner, path, kinds, 0, e);
 }
 
 static inline void flaky_unwatch(struct store *s, const char *path, unsigned kinds)
