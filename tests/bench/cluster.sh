@@ -28,12 +28,14 @@ measure_cluster() {
 report_cluster() {
     [ -s "$DIR/cluster" ] || return 0
     echo
-    printf '%-34s%9s%17s%12s%12s%9s%10s\n' 'One change, N agents in a process' 'agents' 'applied p50, p99' 'changes/s' \
-        'reads each' 'others' 'KiB each'
+    printf '%-34s%9s%17s%12s%12s%9s%10s%9s\n' 'One change, N agents in a process' 'agents' 'applied p50, p99' \
+        'changes/s' 'reads each' 'others' 'KiB each' 'start s'
     jq -r '["  on " + .store, .agents, (.object_p50_ms | tostring), (.object_p99_ms | tostring), .changes_per_s,
-        .object_reads, .few_others, (.bytes_per_agent / 1024 | floor)] | @tsv' "$DIR/cluster" |
-        while IFS=$'\t' read -r what n p50 p99 rate reads others kib; do
-            printf '%-34s%9s%9s%6s ms%12s%12s%9s%10s\n' "$what" "$n" "$p50" "$p99" "$rate" "$reads" "$others" "$kib"
+        .object_reads, .few_others, (.bytes_per_agent / 1024 | floor), (.start_ms / 100 | round / 10)] | @tsv' \
+        "$DIR/cluster" |
+        while IFS=$'\t' read -r what n p50 p99 rate reads others kib start; do
+            printf '%-34s%9s%9s%6s ms%12s%12s%9s%10s%9s\n' "$what" "$n" "$p50" "$p99" "$rate" "$reads" "$others" "$kib" \
+                "$start"
         done
     jq -r '. as $c | to_entries[] | select(.key | test("^table_.*_p50_ms$")) |
         [$c.store, $c.agents, (.key | ltrimstr("table_") | rtrimstr("_p50_ms")), .value,
