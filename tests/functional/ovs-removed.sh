@@ -54,7 +54,9 @@ await 30 says h1 'is gone, nothing is forwarded until it can be made again'
 await 30 says h2 'is gone, nothing is forwarded until it can be made again'
 check "agents answer without it" agent h1 ports
 check_same "and say that nothing is forwarded" false "$(forwards h1)"
+kill -STOP "${AGENT_PID[h1]}" "${AGENT_PID[h2]}"
 for m in openvswitch vport-vxlan vport-gre; do check "$m is back" insmod "/modules/$m.ko"; done
+kill -CONT "${AGENT_PID[h1]}" "${AGENT_PID[h2]}"
 await 30 reaches vm1 10.0.1.11
 await 30 reaches vm3 10.0.1.10
 check_same "all is said to be well" true "$(forwards h1)"
