@@ -17,9 +17,9 @@
  * Only agents are believed whose address, in a tunnel zone they share with us, is where the
  * datagram comes from.
  *
- * Threads: any; one lock, held for encoding and decoding, never while waiting.  exchange_hear()
- * lets one thread do it and the others go on.  Callers of exchange_tell() and exchange_hear() are
- * registered RCU readers. */
+ * Threads: any; one lock, held for encoding and decoding, never while waiting.  A worker calls
+ * exchange_hear() before it looks at packets: what came before them, whoever took it in, is known
+ * when it returns.  Callers of exchange_tell() and exchange_hear() are registered RCU readers. */
 #ifndef MN_AGENT_EXCHANGE_H
 #define MN_AGENT_EXCHANGE_H
 
