@@ -479,12 +479,12 @@ static void test_answers_lost(void **state)
 static void test_dump_overrun(void **state)
 {
     enum { N = 2000 };
-    struct dp_flow *flows = NEW_ARRAY(N, struct dp_flow);
     uint64_t n = 0;
 
     (void)state;
     if (!have_module())
         skip();
+    struct dp_flow *flows = NEW_ARRAY(N, struct dp_flow);
     struct rig *r = rig_open("ovs", 2);
     struct flow_out out = rig_out(r, 2);
     struct ovs_dp *d = ovs_of(r->dp);
