@@ -108,7 +108,7 @@ const char *zk_path(const struct zk_store *zk, const char *path, char buf[ZK_PAT
 struct zk_item {
     struct zk_request request;
     struct zk_batch *batch;
-    enum { ZK_TODO, ZK_SENT, ZK_DONE } state;
+    enum { ZK_UNSENT, ZK_SENT, ZK_DONE } state;
     int rc; /* the library's code */
     struct store_value value;
     struct store_names names;

@@ -288,8 +288,8 @@ static bool again(struct zk_batch *b)
     for (size_t i = 0; i < b->n; i++) {
         struct zk_item *item = &b->items[i];
         if (item->state == ZK_DONE && zk_is_lost(item->rc))
-            item->state = ZK_TODO;
-        any = any || item->state == ZK_TODO;
+            item->state = ZK_UNSENT;
+        any = any || item->state == ZK_UNSENT;
     }
     return any;
 }
@@ -297,7 +297,7 @@ static bool again(struct zk_batch *b)
 static bool all_sent(const struct zk_batch *b)
 {
     for (size_t i = 0; i < b->n; i++)
-        if (b->items[i].state == ZK_TODO)
+        if (b->items[i].state == ZK_UNSENT)
             return false;
     return true;
 }
@@ -314,7 +314,7 @@ int zk_batch_run(struct zk_batch *b, zk_call_fn *fn, void *aux, unsigned flags,
         if (!first)
             zk_wait_changed(b->zk, MIN(deadline_ns, clock_ns() + 5 * NSEC_PER_MSEC));
         for (size_t i = 0; b->zk->zh && i < b->n; i++)
-            if (b->items[i].state == ZK_TODO) {
+            if (b->items[i].state == ZK_UNSENT) {
                 struct zk_call call = {0};
                 fn(i, aux, &call);
                 send_item(b, &b->items[i], &call);
