@@ -1,6 +1,5 @@
 #include "agent/agent.h"
 
-#include <semaphore.h>
 #include <stdlib.h>
 
 #include "agent/agent_impl.h"
@@ -11,89 +10,6 @@
 #define CHECK_NS NSEC_PER_SEC /* between two looks whether the datapath is still there */
 #define LOCALS_NS                                                                                  \
     (500 * NSEC_PER_MSEC) /* until a tunnel address that isn't there yet is tried again */
-
-struct closure {
-    struct inbox_call call;
-    void (*fn)(void *a, void *aux);
-    void *aux;
-};
-
-static void run_closure(void *agent, void *aux)
-{
-    struct closure *c = aux;
-
-    c->fn(agent, c->aux);
-    free(c);
-}
-
-static void post(struct inbox *in, void (*fn)(void *a, void *aux), void *aux)
-{
-    struct closure *c = NEW(struct closure);
-
-    *c = (struct closure){.fn = fn, .aux = aux, .call = {.fn = run_closure, .aux = c}};
-    inbox_call(in, &c->call);
-}
-
-void agent_call_topology(struct agent *a, void (*fn)(void *a, void *aux), void *aux)
-{
-    post(&a->topology, fn, aux);
-}
-
-void agent_call_control(struct agent *a, void (*fn)(void *a, void *aux), void *aux)
-{
-    post(&a->control, fn, aux);
-}
-
-static void run_calls(struct inbox *in, void *owner)
-{
-    struct tag_change *changes = NULL;
-    struct inbox_call *calls;
-    size_t room = 0;
-    bool all;
-
-    if (!inbox_any(in))
-        return;
-    inbox_take(in, &changes, &room, &all, &calls);
-    while (calls) {
-        struct inbox_call *next = calls->next;
-        calls->fn(owner, calls->aux);
-        calls = next;
-    }
-    free(changes);
-}
-
-struct question {
-    struct inbox_call call;
-    void (*fn)(void *worker, void *aux);
-    void *aux;
-    sem_t answered;
-};
-
-static void answer(void *worker, void *aux)
-{
-    struct question *q = aux;
-
-    q->fn(worker, q->aux);
-    sem_post(&q->answered);
-}
-
-void agent_ask_worker(struct agent *a, unsigned worker, void (*fn)(void *worker, void *aux),
-                      void *aux)
-{
-    struct question q = {.fn = fn, .aux = aux, .call = {.fn = answer, .aux = &q}};
-
-    if (!a->threaded) {
-        fn(a->workers[worker], aux);
-        return;
-    }
-    sem_init(&q.answered, 0, 0);
-    inbox_call(worker_inbox(a->workers[worker]), &q.call);
-    rcu_thread_offline();
-    while (sem_wait(&q.answered))
-        ;
-    rcu_thread_online();
-    sem_destroy(&q.answered);
-}
 
 void agent_announce(struct agent *a, const struct tag_change *changes, size_t n)
 {
@@ -307,11 +223,11 @@ void agent_close(struct agent *a, bool keep)
     if (!a)
         return;
     if (a->topology.fd >= 0 && a->sync)
-        run_calls(&a->topology, a);
-    run_calls(&a->control, a);
+        agent_run_calls(&a->topology, a);
+    agent_run_calls(&a->control, a);
     for (unsigned i = 0; i < a->n_workers && a->workers; i++) {
         if (a->workers[i])
-            run_calls(worker_inbox(a->workers[i]), a->workers[i]);
+            agent_run_calls(worker_inbox(a->workers[i]), a->workers[i]);
         sync_learner_free(a->learners[i]);
         worker_free(a->workers[i]);
     }
@@ -423,7 +339,7 @@ static void pass_start(void *agent, void *aux)
     for (unsigned i = 0; i < a->n_workers; i++) {
         uint64_t *when = NEW(uint64_t);
         *when = *(uint64_t *)aux;
-        post(worker_inbox(a->workers[i]), start_worker, when);
+        agent_post(worker_inbox(a->workers[i]), start_worker, when);
     }
     free(aux);
 }
@@ -456,7 +372,7 @@ uint64_t agent_run_control(struct agent *a, uint64_t now)
 
     if (!a->opened_ns)
         a->opened_ns = now;
-    run_calls(&a->control, a);
+    agent_run_calls(&a->control, a);
     next = bindings_run(a->bindings, now);
     start_workers(a, now);
     clock_sooner(&next, run_locals(a, now));
@@ -491,7 +407,7 @@ uint64_t agent_now(const struct agent *a)
 uint64_t agent_run_topology(struct agent *a, uint64_t now)
 {
     a->topology_ns = now;
-    run_calls(&a->topology, a);
+    agent_run_calls(&a->topology, a);
     uint64_t next = sync_run(a->sync, now);
 
     clock_sooner(&next, agent_run_leases(a, now));

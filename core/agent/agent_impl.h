@@ -48,7 +48,10 @@ struct agent {
     struct sync_status status;
 };
 
-/* Runs fn(a, aux) in the topology thread; owns aux until then. */
+/* agent_calls.c: runs fn(owner, aux) in the turn of the inbox's thread, which owns aux until then.
+ */
+void agent_post(struct inbox *in, void (*fn)(void *owner, void *aux), void *aux);
+void agent_run_calls(struct inbox *in, void *owner); /* what was posted */
 void agent_call_topology(struct agent *a, void (*fn)(void *a, void *aux), void *aux);
 void agent_call_control(struct agent *a, void (*fn)(void *a, void *aux), void *aux);
 /* Runs fn(worker, aux) between two turns of the worker, and waits until it has; control. */
