@@ -15,7 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "datapath/memory.h"
-#include "objects/objects.h"
+#include "objects_fixture.h"
 #include "packet_fixture.h"
 
 #define SEC NSEC_PER_SEC
@@ -48,47 +48,14 @@ static uint64_t cloud_now(void *aux)
     return ((struct cloud *)aux)->now;
 }
 
-__attribute__((format(printf, 1, 2))) static json_t *attrs(const char *fmt, ...)
-{
-    char text[512];
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    for (char *p = text; *p; p++)
-        *p = *p == '\'' ? '"' : *p;
-    json_t *j = json_loads(text, 0, NULL);
-    assert_non_null(j);
-    return j;
-}
-
 static struct uuid make(struct cloud *c, enum schema_type_id type, json_t *j)
 {
-    struct error e = {0};
-    struct uuid id;
-
-    if (objects_create1(c->db, type, j, &id, &e))
-        fail_msg("%s: %s %s", schema_types[type].name, e.field, e.message);
-    json_decref(j);
-    return id;
+    return make_object(c->db, type, j);
 }
 
 static void change(struct cloud *c, enum schema_type_id type, const struct uuid *id, json_t *j)
 {
-    struct error e = {0};
-
-    if (objects_update1(c->db, type, id, j, STORE_ANY, &e))
-        fail_msg("%s: %s %s", schema_types[type].name, e.field, e.message);
-    json_decref(j);
-}
-
-static const char *text_of(const struct uuid *id)
-{
-    static char bufs[4][UUID_STRLEN];
-    static unsigned n;
-
-    return uuid_format(id, bufs[n++ % 4]);
+    change_object(c->db, type, id, j);
 }
 
 static void run_all(struct cloud *c)

@@ -18,7 +18,7 @@
 #include "base/log.h"
 #include "datapath/memory.h"
 #include "flaky_store.h"
-#include "objects/objects.h"
+#include "objects_fixture.h"
 #include "packet_fixture.h"
 
 #define SEC NSEC_PER_SEC
@@ -69,49 +69,22 @@ static inline uint64_t site_now(void *aux)
 __attribute__((format(printf, 3, 4))) static inline struct uuid
 make(struct site *c, enum schema_type_id type, const char *fmt, ...)
 {
-    struct error e = {0};
-    char text[512];
-    struct uuid id;
     va_list ap;
 
     va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
+    struct uuid id = make_object(c->db, type, attrs_of(fmt, ap));
     va_end(ap);
-    for (char *p = text; *p; p++)
-        *p = *p == '\'' ? '"' : *p;
-    json_t *j = json_loads(text, 0, NULL);
-    assert_non_null(j);
-    if (objects_create1(c->db, type, j, &id, &e))
-        fail_msg("%s: %s %s", schema_types[type].name, e.field, e.message);
-    json_decref(j);
     return id;
 }
 
 __attribute__((format(printf, 4, 5))) static inline void
 change(struct site *c, enum schema_type_id type, const struct uuid *id, const char *fmt, ...)
 {
-    struct error e = {0};
-    char text[512];
     va_list ap;
 
     va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
+    change_object(c->db, type, id, attrs_of(fmt, ap));
     va_end(ap);
-    for (char *p = text; *p; p++)
-        *p = *p == '\'' ? '"' : *p;
-    json_t *j = json_loads(text, 0, NULL);
-    assert_non_null(j);
-    if (objects_update1(c->db, type, id, j, STORE_ANY, &e))
-        fail_msg("%s: %s %s", schema_types[type].name, e.field, e.message);
-    json_decref(j);
-}
-
-static inline const char *text_of(const struct uuid *id)
-{
-    static char bufs[4][UUID_STRLEN];
-    static unsigned n;
-
-    return uuid_format(id, bufs[n++ % 4]);
 }
 
 static inline void site_agents(struct site *c)
