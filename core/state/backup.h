@@ -64,14 +64,6 @@ struct state_backup_file_options {
 int state_backup_file(const char *folder, const struct state_backup_file_options *opts,
                       struct state_backup **out, struct error *e);
 
-/* The records that concern 'ids' as messages (wire.h), for a host to which they move: 'send' gets
- * one after the other; a message is valid until it returns.  Returns how many records, or an error;
- * what 'send' returns, unless 0, ends it. */
-typedef int state_backup_send_fn(const void *message, size_t size, void *aux);
-int state_backup_dump(struct state_backup *b, const struct uuid *ids, uint32_t n_ids,
-                      uint64_t wall_ms, const struct wire_header *h, state_backup_send_fn *send,
-                      void *aux);
-
 /* Between the files of the backup: frames in memory (backup_log.c). */
 enum { BACKUP_FRAME = 28, BACKUP_MESSAGE_MAX = 8192 };
 /* Writes the header of a frame whose message stands behind it. */

@@ -286,42 +286,6 @@ static void damage_costs_what_it_hits(void **arg)
     close(fd);
 }
 
-struct dumped {
-    unsigned n_messages, n;
-};
-
-static int take(const void *message, size_t size, void *aux)
-{
-    struct wire_record recs[WIRE_RECORDS_MAX];
-    struct dumped *d = aux;
-
-    assert_true(size <= WIRE_MAX);
-    int n = wire_records(message, size, recs);
-    assert_true(n > 0);
-    for (int i = 0; i < n; i++) {
-        number(&recs[i]);
-        assert_int_equal(recs[i].idle_ms, 40);
-    }
-    d->n += (unsigned)n;
-    d->n_messages++;
-    return 0;
-}
-
-static void a_port_takes_its_connections_along(void **arg)
-{
-    const struct wire_header h = {.type = WIRE_RECORDS};
-    struct uuid port = {{[1] = 3}};
-    struct state_backup *b = open_backup(0);
-    struct dumped d = {0};
-
-    (void)arg;
-    write_some(b, 0, 1000, WALL);
-    assert_int_equal(state_backup_dump(b, &port, 1, WALL + 40, &h, take, &d), 250);
-    assert_int_equal(d.n, 250);
-    assert_in_range(d.n_messages, 5, 20);
-    b->ops->close(b);
-}
-
 static void a_bad_folder_is_an_error(void **arg)
 {
     struct state_backup *b;
@@ -342,7 +306,6 @@ int main(void)
         TEST(what_the_medium_cannot_take_is_dropped),
         TEST(killed_while_it_writes),
         TEST(damage_costs_what_it_hits),
-        TEST(a_port_takes_its_connections_along),
         TEST(a_bad_folder_is_an_error),
     };
 
