@@ -7,7 +7,7 @@ slow_paths() { # setups whose first packets go through a daemon, each UDP connec
     case " $LOCAL " in *" mn"*) echo mnflows ;; esac
 }
 daemon_of() {
-    case $1 in ovs) cat "$DIR/ovs/vs.pid" ;; *) cat "$DIR/mn.pid" ;; esac
+    case $1 in ovs) cat "$DIR/ovs/vs.pid" ;; alone) cat "$DIR/alone/pid" ;; *) cat "$DIR/mn.pid" ;; esac
 }
 # With the daemon on one core, the traffic's other end spinning on core 0.
 on_one_core() { taskset -acp 1 "$1" >/dev/null; }
@@ -15,24 +15,28 @@ on_one_core() { taskset -acp 1 "$1" >/dev/null; }
 measure_first() {
     local s r
     case " $LOCAL " in *" mn"*) make_setup mnflows || return ;; esac
+    make_setup alone
     ovs_exact ports
     for r in $(seq "$ROUNDS"); do
         sample wake machine "$r" "$G/rtt_bench" wake 100 3000
-        for s in $(slow_paths); do
+        for s in $(slow_paths) alone; do
             on_one_core "$(daemon_of "$s")"
             first "$s" "$r" asleep 3000 100
             first "$s" "$r" awake 0 500
         done
     done
     ovs_exact plain
+    exec 9>&- # ends the datapath that is alone
 }
+FIRST_PORT=20000 # no flow twice
 first() { # SETUP ROUND NAME SILENCE_US N
     local out
-    if ! out=$("$G/rtt_bench" first $(ends "$1") "$5" "$4" 2>"$DIR/error"); then
+    if ! out=$("$G/rtt_bench" first $(ends "$1") "$5" "$4" "$FIRST_PORT" 2>"$DIR/error"); then
         echo "bench: first packets of ${TITLE[$1]}: $(tail -n 1 "$DIR/error")" >&2
         failed=1
         return
     fi
+    FIRST_PORT=$((FIRST_PORT + $5))
     set -- "$1" "$2" "$3" $out
     echo "first_$3 $1 $2 $4
 first90_$3 $1 $2 $5

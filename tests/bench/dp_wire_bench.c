@@ -16,6 +16,8 @@
 #include "datapath/datapath.h"
 #include "packet/packet.h"
 
+enum { AWAKE = 50 * NSEC_PER_USEC }; /* as long as a worker stays after its last packet */
+
 struct wire {
     struct dp *dp;
     struct flow_out out[2]; /* for what comes from port[i] */
@@ -83,11 +85,16 @@ static void run(struct wire *w)
     while (!fds[0].revents) {
         int n;
 
-        while ((n = dp_recv(w->dp, 0, ups, 64)) > 0) {
+        uint64_t until = 0;
+
+        while ((n = dp_recv(w->dp, 0, ups, 64)) > 0 || clock_ns() < until) {
+            if (n <= 0)
+                continue;
             for (int i = 0; i < n; i++)
                 take(w, &ups[i], &flows[i], &execs[i], &outs[i]);
+            dp_execute(w->dp, 0, execs, (size_t)n); /* in a worker's order */
             dp_flow_put(w->dp, 0, flows, (size_t)n, NULL);
-            dp_execute(w->dp, 0, execs, (size_t)n);
+            until = clock_ns() + AWAKE;
         }
         poll(fds, 2, -1);
     }

@@ -4,7 +4,7 @@ declare -A TITLE=(
     [veth]='bare veth pair' [bridge]='Linux bridge' [nft]='Linux routing + 50 nftables rules'
     [ovs]='OVS user space' [mn1]='mn: bridge' [mn2]='mn: bridge-router-bridge' [mn10]='mn: 10 virtual hops'
     [routing]='plain routing, no tunnel' [vxlan]='kernel vxlan + bridge' [mnvx]='mn: routed, by VXLAN'
-    [mnflows]='mn: bridge-router-bridge' [machine]='this machine')
+    [mnflows]='mn: bridge-router-bridge' [alone]='... its datapath alone' [machine]='this machine')
 
 median() { sort -g | awk '{ a[NR] = $1 } END { if (NR) print NR % 2 ? a[(NR + 1) / 2] : (a[NR / 2] + a[NR / 2 + 1]) / 2 }'; }
 value() { awk -v m="$1" -v s="$2" '$1 == m && $2 == s { print $4 }' "$SAMPLES" | median; }
@@ -34,7 +34,7 @@ report() {
     for s in $OVERLAY; do row "$s" routing seg; done
     echo
     printf '%-34s%25s%25s%12s\n' 'New flows, daemon on one core' '1st us asleep, p90, later' 'awake, p90, later' 'set-ups/s'
-    for s in $(slow_paths); do
+    for s in $(slow_paths) alone; do
         printf '%-34s' "${TITLE[$s]}"
         for w in asleep awake; do
             cell 12 %.1f "$(value first_$w "$s")"; cell 7 %.0f "$(value first90_$w "$s")"; cell 6 %.1f "$(value later_$w "$s")"
@@ -86,6 +86,8 @@ report_json() { # FILE
         echo overlay_tcp_segmented_vs_kernel_vxlan "$(ratio seg mnvx vxlan)"
         echo first_packet_us_p50 "$(value first_asleep mnflows)"
         echo first_packet_busy_us_p50 "$(value first_awake mnflows)"
+        echo first_packet_vs_datapath_alone "$(ratio first_asleep mnflows alone)"
+        echo first_packet_busy_vs_datapath_alone "$(ratio first_awake mnflows alone)"
         echo setup_per_s "$(value setups mnflows)"
         echo ovs_setup_vs_ebpf "$(ratio vm_setups ovs ebpf)"
         echo ovs_first_packet_us_p50 "$(value vm_first ovs)"

@@ -2,10 +2,9 @@
  * lies between.
  *
  *   rtt_bench echo  ...  N    one flow: median request and response, microseconds
- *   rtt_bench first ...  N US N new flows, US microseconds of silence before each (0: none, the
- *                             slow path is still awake); a new flow is a new source port.
- *                             Prints one way of the first packet p50 p90 p99, then of the next
- *                             packet p50, then the round trip of a first request and response p50
+ *   rtt_bench first ...  N US PORT  N new flows from source ports PORT on, US microseconds of
+ * silence before each (0: none, the slow path is still awake). Prints one way of the first packet
+ * p50 p90 p99, then of the next packet p50, then the round trip of a first request and response p50
  *   rtt_bench wake  N US      no network: a thread asleep on core 1 is woken from core 0, p50; what
  *                             the machine itself takes of a "first" after silence */
 #include "bench.h"
@@ -55,7 +54,8 @@ static void echo(int a, int b, size_t n)
     printf("%.2f\n", (double)percentile(us, got, 50) / 1e3);
 }
 
-static void first(const char *ns, const char *ip, int b, size_t n, unsigned silence_us)
+static void first(const char *ns, const char *ip, int b, size_t n, unsigned silence_us,
+                  unsigned base)
 {
     uint64_t *firsts = calloc(n, sizeof *firsts), *laters = calloc(n, sizeof *laters);
     uint64_t *trips = calloc(n, sizeof *trips);
@@ -64,7 +64,6 @@ static void first(const char *ns, const char *ip, int b, size_t n, unsigned sile
     size_t got = 0;
     if (!firsts || !laters || !trips || !fds)
         die("memory");
-    unsigned base = 20000 + (unsigned)(now_ns() / 1000 % 20000);
     for (size_t i = 0; i < n; i++)
         fds[i] = bound_socket(ns, SOCK_DGRAM, ip, base + (unsigned)i);
     for (size_t i = 0; i < n; i++) {
@@ -132,10 +131,10 @@ int main(int argc, char **argv)
         wake(strtoul(argv[2], NULL, 10), (unsigned)strtoul(argv[3], NULL, 10));
         return 0;
     }
-    bool is_first = argc == 8 && strcmp(argv[1], "first") == 0;
+    bool is_first = argc == 9 && strcmp(argv[1], "first") == 0;
     if (!is_first && !(argc == 7 && strcmp(argv[1], "echo") == 0)) {
         fprintf(stderr,
-                "usage: %s echo|first FROM_NS FROM_IP TO_NS TO_IP N [SILENCE_US]\n"
+                "usage: %s echo|first FROM_NS FROM_IP TO_NS TO_IP N [SILENCE_US PORT]\n"
                 "       %s wake N SILENCE_US\n",
                 argv[0], argv[0]);
         return 2;
@@ -152,7 +151,8 @@ int main(int argc, char **argv)
         if (one_way(a, b, &there, &src))
             one_way(b, a, &src, &src);
     if (is_first)
-        first(argv[2], argv[3], b, n, (unsigned)strtoul(argv[7], NULL, 10));
+        first(argv[2], argv[3], b, n, (unsigned)strtoul(argv[7], NULL, 10),
+              (unsigned)strtoul(argv[8], NULL, 10));
     else
         echo(a, b, n);
     return 0;

@@ -171,6 +171,16 @@ setup_mnflows() {
     mn_local mnflows 1
     mn_route mnflows-r1 10.1.2.0/24 mnflows-g1 | mn-cli
 }
+# Our datapath alone, without agent and simulator: what the way of a first packet takes by itself.
+setup_alone() {
+    ns_new alone
+    bridged_vms alone alone alone
+    mkdir -p "$DIR/alone"
+    mkfifo "$DIR/alone/end"
+    exec 9<>"$DIR/alone/end"
+    nsenter --net="/run/netns/$LAB-alone" -- "$G/dp_wire_bench" -x alone alone-a alone-b <"$DIR/alone/end" >"$DIR/alone/out" 2>&1 9>&- &
+    echo $! >"$DIR/alone/pid"
+}
 setup_mnvx() {
     two_hosts mnvx
     routed_vms mnvx mnvx-1 mnvx-2
