@@ -25,6 +25,7 @@ static struct ebpf_dp *new_dp(const struct dp_options *opts)
     pthread_mutex_init(&d->tunnel_lock, NULL);
     pthread_mutex_init(&d->port_lock, NULL);
     pthread_mutex_init(&d->underlay_lock, NULL);
+    pthread_mutex_init(&d->tap_lock, NULL);
     for (unsigned i = 0; i < DP_MAX_QUEUES; i++) {
         pthread_mutex_init(&d->queues[i].lock, NULL);
         d->queues[i].tap = -1;
@@ -48,6 +49,7 @@ static void free_dp(struct ebpf_dp *d)
     pthread_mutex_destroy(&d->tunnel_lock);
     pthread_mutex_destroy(&d->port_lock);
     pthread_mutex_destroy(&d->underlay_lock);
+    pthread_mutex_destroy(&d->tap_lock);
     free(d);
 }
 

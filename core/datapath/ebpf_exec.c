@@ -13,6 +13,7 @@
 #include <linux/virtio_net.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <netlink/socket.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,6 +114,34 @@ static bool merge_header(uint8_t *p, size_t size, uint16_t gso_size, struct virt
     return true;
 }
 
+/* Another program deleted the device.  The first to notice makes one; queues join it. */
+static int reopen_tap(struct ebpf_dp *d, unsigned queue)
+{
+    struct ebpf_queue *q = &d->queues[queue];
+    char name[16];
+    bool made;
+
+    ebpf_device_name(d, "inj", name);
+    pthread_mutex_lock(&d->tap_lock);
+    int fd = open_tap(name), rc = fd < 0 ? fd : 0;
+    struct nl_sock *sk = rc ? NULL : ebpf_rtnl_open();
+
+    if (!rc)
+        rc = sk ? ebpf_rtnl_up(sk, (int)if_nametoindex(name)) : -ENOBUFS;
+    if (!rc && !ebpf_tc_program((int)if_nametoindex(name)))
+        rc = ebpf_tc_attach((int)if_nametoindex(name), d->progs[PROG_INJECT], &made);
+    pthread_mutex_unlock(&d->tap_lock);
+    nl_socket_free(sk);
+    if (rc && fd >= 0)
+        close(fd);
+    if (rc)
+        return rc;
+    log_warn("datapath", "another program deleted interface=%s: made again", name);
+    close(q->tap);
+    q->tap = fd;
+    return 0;
+}
+
 static void await_done(struct fp_slot *slot)
 {
     uint64_t deadline = clock_ns() + PATIENCE;
@@ -138,6 +167,9 @@ static int send_slot(struct ebpf_dp *d, unsigned queue, uint8_t *p, size_t size,
     __atomic_store_n(&slot->seq, slot->seq + 1, __ATOMIC_RELEASE);
     struct iovec iov[2] = {{&h, sizeof h}, {p, size}};
     ssize_t rc = writev(d->queues[queue].tap, iov, 2);
+
+    if (rc < 0 && errno == EBADFD && !reopen_tap(d, queue))
+        rc = writev(d->queues[queue].tap, iov, 2);
 
     if (rc < 0) {
         slot->done = slot->seq;

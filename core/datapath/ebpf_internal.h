@@ -14,7 +14,8 @@
  *   ebpf_batch.c    flows and packets many at a time
  *   ebpf_tunnel.c   VXLAN device, local addresses, keys
  *   ebpf_remote.c   remotes and their outer headers
- *   ebpf_watch.c    the thread that follows links, routes and neighbours
+ *   ebpf_watch.c    the thread that follows links, routes, neighbours and filters
+ *   ebpf_mend.c     ... and puts back what others took away
  *   ebpf_rtnl.c     questions to rtnetlink
  *
  * What must outlive the process is in maps, several of them mapped here (shared, ports, tunnels);
@@ -26,6 +27,7 @@
  *   tunnel_lock    numbers of remotes, local addresses: workers, control thread, watcher; brief
  *   port_lock      ports: control thread and watcher; held while interfaces are changed
  *   underlay_lock  underlay interfaces: control thread and watcher; the same
+ *   tap_lock       the tap made or mended: workers and watcher
  *   queue.lock     upcalls that wait, and who is a port of the queue */
 #ifndef MN_DATAPATH_EBPF_INTERNAL_H
 #define MN_DATAPATH_EBPF_INTERNAL_H
@@ -141,7 +143,8 @@ struct ebpf_dp {
     struct nl_sock *rtnl; /* the control thread's */
     struct ebpf_remote *remotes;
 
-    pthread_mutex_t underlay_lock; /* shared->underlays */
+    pthread_mutex_t underlay_lock; /* shared->underlays, the VXLAN device */
+    pthread_mutex_t tap_lock;
 
     pthread_t watcher;
     bool watching;
@@ -247,6 +250,14 @@ int ebpf_tunnel_index(struct ebpf_dp *d, const struct ip *local, const struct ip
 void ebpf_tunnels_resolve(struct ebpf_dp *d, struct nl_sock *sk, int ifindex, const struct ip *via);
 /* Has the kernel confirm the next hops that are in use and find those that are missing. */
 void ebpf_tunnels_probe(struct ebpf_dp *d, struct nl_sock *sk);
+
+/* The VXLAN device is there; 'sk' the calling thread's. */
+int ebpf_tunnel_device(struct ebpf_dp *d, struct nl_sock *sk, struct error *e);
+
+/* ebpf_mend.c */
+void ebpf_mend_filter(struct ebpf_dp *d, int ifindex); /* a port's */
+void ebpf_mend_filters(struct ebpf_dp *d);             /* all ports' */
+void ebpf_mend_devices(struct ebpf_dp *d, struct nl_sock *sk);
 
 /* ebpf_watch.c */
 int ebpf_watch_start(struct ebpf_dp *d);

@@ -168,7 +168,7 @@ void ebpf_underlays_sync(struct ebpf_dp *d, struct nl_sock *sk)
     pthread_mutex_unlock(&d->underlay_lock);
 }
 
-static int make_device(struct ebpf_dp *d, struct error *e)
+static int make_device(struct ebpf_dp *d, struct nl_sock *sk, struct error *e)
 {
     char name[16];
     bool made;
@@ -178,11 +178,11 @@ static int make_device(struct ebpf_dp *d, struct error *e)
     unsigned ifindex = if_nametoindex(name);
 
     if (!ifindex) {
-        rc = ebpf_rtnl_vxlan(d->rtnl, name, d->opts.vxlan_port);
+        rc = ebpf_rtnl_vxlan(sk, name, d->opts.vxlan_port);
         ifindex = if_nametoindex(name);
     }
     if (!rc)
-        rc = ebpf_rtnl_up(d->rtnl, (int)ifindex);
+        rc = ebpf_rtnl_up(sk, (int)ifindex);
     if (!rc)
         rc = ebpf_tc_attach((int)ifindex, d->progs[PROG_VXLAN], &made);
     if (!rc) {
@@ -190,12 +190,21 @@ static int make_device(struct ebpf_dp *d, struct error *e)
         return 0;
     }
     if (ifindex)
-        ebpf_rtnl_del(d->rtnl, (int)ifindex);
+        ebpf_rtnl_del(sk, (int)ifindex);
     error_set(e, rc, NULL, "tunnel", "can't make the VXLAN device %s on UDP port %u: %s", name,
               d->opts.vxlan_port, strerror(-rc));
     if (rc == -EEXIST || rc == -EIO)
         error_hint(e, "another VXLAN device or program may have the port: ip -d link show type "
                       "vxlan");
+    return rc;
+}
+
+int ebpf_tunnel_device(struct ebpf_dp *d, struct nl_sock *sk, struct error *e)
+{
+    pthread_mutex_lock(&d->underlay_lock);
+    int rc = make_device(d, sk, e);
+
+    pthread_mutex_unlock(&d->underlay_lock);
     return rc;
 }
 
@@ -218,7 +227,7 @@ int ebpf_tunnel_local(struct dp *dp, const struct ip *local, enum flow_tunnel ty
         return error_set(e, rc, NULL, "local", "at most %d local addresses", FP_MAX_LOCALS);
     sh->vxlan_port = __builtin_bswap16(d->opts.vxlan_port);
     if (!sh->vxlan_ifindex) {
-        rc = make_device(d, e);
+        rc = ebpf_tunnel_device(d, d->rtnl, e);
         if (rc)
             return rc;
     }
@@ -252,7 +261,7 @@ int ebpf_tunnels_adopt(struct ebpf_dp *d)
         ebpf_tunnels_clean(d);
         d->shared->n_locals = 0; /* the agent says them again */
     } else {
-        rc = rc ? rc : make_device(d, NULL);
+        rc = rc ? rc : ebpf_tunnel_device(d, d->rtnl, NULL);
     }
     ebpf_underlays_sync(d, d->rtnl);
     return rc;

@@ -1,6 +1,7 @@
-/* The watcher: one thread that follows links, addresses, routes and neighbours of the host, so that
- * a port whose interface vanishes is known to be gone, a veth whose end moved is known, and tunnel
- * headers stay what the kernel would have written. */
+/* The watcher: one thread that follows links, addresses, routes, neighbours and tc filters of the
+ * host, so that a port whose interface vanishes is known to be gone, a veth whose end moved is
+ * known, tunnel headers stay what the kernel would have written, and filters stay where they are.
+ */
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <netlink/attr.h>
@@ -19,7 +20,7 @@
 struct watch {
     struct ebpf_dp *d;
     struct nl_sock *events, *rtnl;
-    bool all_dirty, addrs_dirty;
+    bool all_dirty, addrs_dirty, filters_dirty;
 };
 
 static void on_neighbour(struct watch *w, struct nlmsghdr *h)
@@ -41,6 +42,16 @@ static void on_neighbour(struct watch *w, struct nlmsghdr *h)
         return;
     }
     ebpf_tunnels_resolve(w->d, w->rtnl, n->ndm_ifindex, &ip);
+}
+
+static void on_filter(struct watch *w, struct nlmsghdr *h)
+{
+    struct tcmsg *t = nlmsg_data(h);
+
+    if (!nlmsg_valid_hdr(h, sizeof *t))
+        return;
+    ebpf_mend_filter(w->d, t->tcm_ifindex);
+    w->addrs_dirty = true; /* an underlay's, or a device's, perhaps */
 }
 
 static int on_event(struct nl_msg *msg, void *aux)
@@ -68,6 +79,10 @@ static int on_event(struct nl_msg *msg, void *aux)
     case RTM_DELNEIGH:
         on_neighbour(w, h);
         break;
+    case RTM_DELTFILTER:
+    case RTM_DELQDISC:
+        on_filter(w, h);
+        break;
     }
     return NL_OK;
 }
@@ -78,9 +93,13 @@ static void settle(struct watch *w)
 
     if (w->all_dirty)
         ebpf_tunnels_resolve(w->d, w->rtnl, 0, NULL);
-    if (had_any)
+    if (w->filters_dirty)
+        ebpf_mend_filters(w->d);
+    if (had_any) {
         ebpf_underlays_sync(w->d, w->rtnl);
-    w->all_dirty = w->addrs_dirty = false;
+        ebpf_mend_devices(w->d, w->rtnl);
+    }
+    w->all_dirty = w->addrs_dirty = w->filters_dirty = false;
 }
 
 static void free_watch(struct watch *w)
@@ -110,7 +129,7 @@ static void *watch_thread(void *arg)
         }
         /* Events were lost when the socket overran: look at everything. */
         if (n > 0 && fds[0].revents && nl_recvmsgs_default(w->events) < 0)
-            w->all_dirty = w->addrs_dirty = true;
+            w->all_dirty = w->addrs_dirty = w->filters_dirty = true;
     }
     free_watch(w);
     return NULL;
@@ -125,7 +144,8 @@ static struct nl_sock *open_events(struct watch *w)
     nl_socket_disable_seq_check(sk);
     if (nl_connect(sk, NETLINK_ROUTE) ||
         nl_socket_add_memberships(sk, RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR,
-                                  RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, 0) ||
+                                  RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
+                                  RTNLGRP_TC, 0) ||
         nl_socket_modify_cb(sk, NL_CB_VALID, NL_CB_CUSTOM, on_event, w)) {
         nl_socket_free(sk);
         return NULL;
