@@ -178,6 +178,7 @@ void objects_bump_free(struct objects_bump *b);
 
 /* Run-time state lives beside the configuration, in nodes that only agents write:
  *   /state/hosts/xx/UUID/alive            ephemeral  {"since":..,"version":..}
+ *   /state/alive/GG/UUID.INC              ephemeral, see topology/sync_alive.c
  *   /state/hosts/xx/UUID/interfaces       ephemeral  [{"name":..,"mac":..,"up":..,"link":..},...]
  *   /state/ports/xx/UUID/active           ephemeral  {"host":UUID,"key":N,"inc":HEX}
  *   /state/bridges/xx/UUID/mac/...        ephemeral, see topology/tables.h

@@ -64,6 +64,7 @@ void sync_close(struct sync *s)
             sync_item_free(s, s->items[i]);
     }
     sync_state_free(s);
+    sync_alive_free(s);
     sync_inbox_free(s);
     objects_close(s->db);
     if (s->fd >= 0)
@@ -102,17 +103,23 @@ static uint64_t by_chance(const struct sync *s, uint64_t salt, uint64_t below)
     return hash_u64(s->now ^ s->inc ^ salt) % MAX(below, (uint64_t)1);
 }
 
-static bool is_compared(const struct item *it)
+/* Items by slot, behind them the groups of hosts. */
+static bool is_compared(const struct sync *s, size_t i)
 {
-    return it && it->loaded && (it->kind != TOPO_PORT || it->watched);
+    const struct item *it = i < s->n_items ? s->items[i] : NULL;
+
+    if (i >= s->n_items)
+        return s->alive[i - s->n_items].listed;
+    return it && it->loaded && (it->kind != TOPO_PORT || it->watched) &&
+           (it->kind != TOPO_HOST || it->ref == s->host);
 }
 
 /* All that is compared, in steps of even length; the first begins anywhere within one. */
 static void start_comparing(struct sync *s)
 {
     s->compare_n = 0;
-    for (size_t i = 0; i < s->n_items; i++)
-        s->compare_n += is_compared(s->items[i]);
+    for (size_t i = 0; i < s->n_items + ALIVE_GROUPS; i++)
+        s->compare_n += is_compared(s, i);
     s->compare_from = s->now + by_chance(s, 0, s->opt.jitter_ns / (s->compare_n + 1));
     s->compare_at = s->compared = 0;
 }
@@ -133,7 +140,9 @@ static void take_change(struct sync *s, const struct store_event *ev)
 {
     struct item *it = sync_item(s, (topo_ref)ev->tag);
 
-    if (!it)
+    if (ev->tag >> 32 == WATCH_GROUP)
+        sync_alive_due(s, (unsigned)ev->tag);
+    if (ev->tag >> 32 == WATCH_GROUP || !it)
         return;
     switch (ev->tag >> 32) {
     case WATCH_CHANGE:
@@ -171,10 +180,15 @@ static void take_events(struct sync *s)
     }
 }
 
-static void compare_one(struct sync *s, struct item *it)
+static void compare_one(struct sync *s, size_t i)
 {
-    unsigned due = it->kind == TOPO_HOST ? DUE_ALIVE : DUE_CHANGE;
+    struct item *it = i < s->n_items ? s->items[i] : NULL;
+    unsigned due = DUE_CHANGE;
 
+    if (!it) {
+        sync_alive_due(s, (unsigned)(i - s->n_items));
+        return;
+    }
     if (it->kind == TOPO_BRIDGE || it->kind == TOPO_ROUTER || it->ref == s->host)
         due = DUE_CHANGE | (it->ref == s->host ? DUE_ALIVE : DUE_TABLE);
     sync_due(s, it, it->kind == TOPO_PORT ? DUE_LOAD : due);
@@ -193,16 +207,17 @@ static void compare(struct sync *s)
     if (!s->compare_from)
         return;
     uint64_t passed = s->now - MIN(s->compare_from, s->now);
+    size_t all = s->n_items + ALIVE_GROUPS;
     bool last = passed >= s->opt.jitter_ns;
     size_t until = (size_t)((double)passed / (double)s->opt.jitter_ns * (double)s->compare_n) +
                    (s->now >= s->compare_from);
-    for (; s->compare_at < s->n_items && (last || s->compared < until); s->compare_at++) {
-        if (!is_compared(s->items[s->compare_at]))
+    for (; s->compare_at < all && (last || s->compared < until); s->compare_at++) {
+        if (!is_compared(s, s->compare_at))
             continue;
-        compare_one(s, s->items[s->compare_at]);
+        compare_one(s, s->compare_at);
         s->compared++;
     }
-    if (s->compare_at < s->n_items)
+    if (s->compare_at < all)
         sync_wants_run(s, s->now + MAX(s->opt.jitter_ns / 100, NSEC_PER_MSEC));
     else
         s->compare_from = 0;
@@ -243,7 +258,7 @@ static int work_host(struct sync *s, struct host_item *h, unsigned due)
     else if (h->item.ref == s->host && due & DUE_CHANGE)
         rc = sync_change_own_host(s);
     else if (due & (DUE_LOAD | DUE_CHANGE))
-        rc = sync_load_hosts(s, &h->item.ref, 1);
+        rc = sync_load_hosts(s, &h->item.ref, 1, NULL);
     if (!rc && due & DUE_ALIVE)
         rc = sync_host_alive(s, h);
     return rc;
@@ -417,8 +432,8 @@ uint64_t sync_run(struct sync *s, uint64_t now_ns)
     try_stuck(s);
     sync_share_sweep(s);
     sync_sweep(s);
-    if (now_ns >= s->retry_at && !(rc = sync_state_flush(s)) && !(rc = work(s)) &&
-        !(rc = sync_share_flush(s)))
+    if (now_ns >= s->retry_at && !(rc = sync_state_flush(s)) && !(rc = sync_alive_flush(s)) &&
+        !(rc = work(s)) && !(rc = sync_share_flush(s)))
         s->failures = 0;
     build(s);
     tell(s);

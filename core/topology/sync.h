@@ -9,13 +9,13 @@
  *
  * What is watched.  Per device two nodes: its change node, whose log names what changed, so that
  * one port added to a bridge of 5,000 costs two reads and little more work than one port; and its
- * learned table (below).  Per host
- * with ports of interest one: "alive".  Per tunnel zone, chain, group, mirror and policy in use
+ * learned table (below).  For all hosts together 64, on folders where each that is there has a
+ * name (sync_alive.c).  Per tunnel zone, chain, group, mirror and policy in use
  * one. Nothing else, so that a session stays far below 10,000 watches.  A port's "active" node is
  * not watched: the agent that writes it bumps the change node of the port's device in the same
  * commit (a log entry with 's', which says the state too), and what it can't announce, its own
- * death, is the host's "alive" going.  Run-time state carries the incarnation of the agent that
- * wrote it and counts only while the host's "alive" names the same: what a killed agent left behind
+ * death, is the host's name going.  Run-time state carries the incarnation of the agent that
+ * wrote it and counts only while the host's name says the same: what a killed agent left behind
  * is dead at once, before its session times out.
  *
  * Learned tables (MACs of a bridge, neighbours of a router) are shared through the store, as

@@ -156,6 +156,7 @@ void sync_table_free(struct sync *s, struct device_item *d)
             s->tables.v[i--] = s->tables.v[--s->tables.n];
     }
     free(t->seeds.v);
+    free(t->came.v);
     free(t);
     d->table = NULL;
 }

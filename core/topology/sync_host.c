@@ -54,71 +54,89 @@ static void publish_host(struct sync *s, struct host_item *h, const char *name)
     topo_publish(s->topo, &host->obj);
 }
 
-static void alive_path(struct sync *s, const struct host_item *h, char path[STORE_PATH_MAX])
-{
-    objects_state_path(ST_HOST, topo_id(s->topo, h->item.ref), "alive", path);
-}
-
-static void parse_alive(struct sync *s, const struct store_value *v, bool *alive, uint64_t *inc)
-{
-    json_t *j = sync_json(s, "an alive node", v);
-
-    *alive = !v->rc;
-    *inc = sync_parse_hex(sync_body_string(j, "inc"));
-    json_decref(j);
-}
-
 static int load_all_zones(struct sync *s);
 
-int sync_load_hosts(struct sync *s, const topo_ref *hosts, size_t n)
+static const char *name_of(const struct sync *s, topo_ref host, const json_t *names)
 {
-    char path[STORE_PATH_MAX];
-    struct batch b;
+    char id[UUID_STRLEN];
+
+    return json_string_value(json_object_get(names, uuid_format(topo_id(s->topo, host), id)));
+}
+
+/* The bodies of those whose names aren't known. */
+static int read_names(struct sync *s, const topo_ref *hosts, size_t n, const json_t *names,
+                      json_t **bodies)
+{
+    uuids ids = {0};
+    int rc = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (!name_of(s, hosts[i], names))
+            vec_add(&ids, *topo_id(s->topo, hosts[i]));
+    }
+    json_t **read = NEW_ARRAY(ids.n, json_t *);
+    if (ids.n)
+        rc = sync_bodies(s, ST_HOST, ids.v, ids.n, read);
+    for (size_t i = 0, at = 0; i < n && !rc; i++)
+        bodies[i] = name_of(s, hosts[i], names) ? NULL : read[at++];
+    free(read);
+    free(ids.v);
+    return rc;
+}
+
+int sync_load_hosts(struct sync *s, const topo_ref *hosts, size_t n, const json_t *names)
+{
+    json_t **bodies = NEW_ARRAY(n, json_t *);
     int rc = n && !s->host && !s->zones_known ? load_all_zones(s) : 0;
 
-    sync_batch_init(&b, s);
+    if (!rc && n)
+        rc = sync_alive_know(s, hosts, n);
+    if (!rc && n)
+        rc = read_names(s, hosts, n, names, bodies);
     for (size_t i = 0; i < n && !rc; i++) {
         struct host_item *h = sync_host_item(s, hosts[i]);
-        alive_path(s, h, path);
-        if (!h->item.watched)
-            rc = sync_watch(s, path, WATCH_ALIVE, hosts[i]);
-        h->item.watched |= !rc;
-        sync_batch_add(&b, path);
-        objects_path(ST_HOST, topo_id(s->topo, hosts[i]), path);
-        sync_batch_add(&b, path);
-    }
-    if (!rc)
-        rc = sync_batch_run(&b);
-    for (size_t i = 0; i < n && !rc; i++) {
-        struct host_item *h = sync_host_item(s, hosts[i]);
-        json_t *body = sync_body(s, ST_HOST, topo_id(s->topo, hosts[i]), &b.values[2 * i + 1]);
+        const char *name = name_of(s, hosts[i], names);
         if (!h->item.loaded)
-            parse_alive(s, &b.values[2 * i], &h->alive, &h->inc);
-        publish_host(s, h, sync_body_string(body, "name"));
+            rc = sync_alive_find(s, topo_id(s->topo, hosts[i]), &h->alive, &h->inc);
+        if (rc)
+            break;
+        publish_host(s, h, name ? name : sync_body_string(bodies[i], "name"));
         sync_is_loaded(s, &h->item);
-        json_decref(body);
     }
-    sync_batch_free(&b);
+    for (size_t i = 0; i < n; i++)
+        json_decref(bodies[i]);
+    free(bodies);
+    return rc;
+}
+
+/* Both nodes that say that this host is there. */
+static int look_at_own(struct sync *s)
+{
+    bool alive, listed;
+    uint64_t inc, ignored;
+    int rc = sync_alive_again(s, &s->opt.host);
+
+    if (!rc)
+        rc = sync_alive_find(s, &s->opt.host, &listed, &ignored);
+    if (!rc)
+        rc = sync_alive_node(s, &s->opt.host, &alive, &inc);
+    if (!rc)
+        sync_state_host_seen(s, alive && (listed || inc != s->inc), inc);
     return rc;
 }
 
 int sync_host_alive(struct sync *s, struct host_item *h)
 {
-    char path[STORE_PATH_MAX];
-    struct store_value v;
     bool alive;
     uint64_t inc;
 
     if (!h->item.loaded)
         return 0;
-    alive_path(s, h, path);
-    int rc = sync_get(s, path, &v);
+    int rc = h->item.ref == s->host ? look_at_own(s) : 0;
+    if (!rc)
+        rc = sync_alive_find(s, topo_id(s->topo, h->item.ref), &alive, &inc);
     if (rc)
         return rc;
-    parse_alive(s, &v, &alive, &inc);
-    store_value_free(&v);
-    if (h->item.ref == s->host)
-        sync_state_host_seen(s, alive, inc);
     if (h->alive == alive && h->inc == inc && !h->stale)
         return 0;
     if (!alive && h->alive && s->now < s->doubt_until) {
@@ -129,9 +147,9 @@ int sync_host_alive(struct sync *s, struct host_item *h)
     h->inc = inc;
     h->stale = true;
     publish_host(s, h, NULL);
-    rc = sync_ports_of_host(s, h, alive);
+    rc = sync_ports_of_host(s, h);
     if (!rc)
-        rc = sync_tables_of_host(s, h);
+        sync_tables_of_host(s, h);
     h->stale = rc != 0;
     return rc;
 }
@@ -407,12 +425,17 @@ int sync_load_own_host(struct sync *s)
         rc = sync_watch(s, path, WATCH_CHANGE, s->host);
         s->own_watched = !rc;
     }
+    if (!rc && !h->item.watched) {
+        objects_state_path(ST_HOST, &s->opt.host, "alive", path);
+        rc = sync_watch(s, path, WATCH_ALIVE, s->host);
+        h->item.watched = !rc;
+    }
     if (!rc)
         rc = sync_read_rev(s, &h->item, &rev);
     if (!rc)
         rc = load_memberships(s);
     if (!rc)
-        rc = sync_load_hosts(s, &s->host, 1);
+        rc = sync_load_hosts(s, &s->host, 1, NULL);
     if (!rc)
         rc = load_bindings(s);
     if (rc)

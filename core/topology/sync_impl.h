@@ -11,6 +11,7 @@
  *   sync_dhcp.c     DHCP subnets and hosts of bridges
  *   sync_policy.h   chains, groups, mirrors, QoS, insertions: files of their own
  *   sync_host.c     hosts, tunnel zones, this host's bindings
+ *   sync_alive.c    which hosts are there
  *   sync_claim.c    learned tables: who claims what
  *   sync_table.c    learned tables: reading other hosts' chunks
  *   sync_share.c    learned tables: own chunks, written and expired
@@ -182,6 +183,13 @@ struct binding {
     topo_ref previous; /* host, 0 none */
 };
 
+/* Hosts whose ids begin alike, and which of them are there. */
+enum { ALIVE_GROUPS = 64 };
+struct alive_group {
+    bool watched, listed, due;
+    struct store_names names; /* "UUID.INC", sorted */
+};
+
 struct sync {
     struct store *store;
     struct objects *db;
@@ -213,6 +221,9 @@ struct sync {
     size_t compare_at, compared, compare_n; /* next item; so many of so many */
     uint64_t doubt_until; /* hosts that aren't alive may not be back yet, as we are */
     bool doubts;          /* there was such a one */
+    struct alive_group alive[ALIVE_GROUPS];
+    bool alive_due;    /* one of them is */
+    uint64_t alive_at; /* not listed before */
 
     struct inbox inbox;
     VEC(struct tag_change) changes;
@@ -256,8 +267,8 @@ void sync_changed_route(struct sync *s, topo_ref router, const struct cidr *pref
 void sync_is_loaded(struct sync *s, struct item *it);
 /* Hangs a placeholder into the slot and has the store tell when the object appears. */
 int sync_is_missing(struct sync *s, struct item *it);
-enum watch { WATCH_CHANGE, WATCH_OBJECT, WATCH_ALIVE, WATCH_TABLE };
-/* To be followed by a read of the node: a thousand hosts are watched in one round. */
+enum watch { WATCH_CHANGE, WATCH_OBJECT, WATCH_ALIVE, WATCH_TABLE, WATCH_GROUP /* number */ };
+/* WATCH_ALIVE and WATCH_GROUP: to be followed by a read of the node. */
 int sync_watch(struct sync *s, const char *path, enum watch what, topo_ref ref);
 void sync_unwatch(struct sync *s, const char *path);
 int sync_watch_change(struct sync *s, struct item *it);
@@ -353,8 +364,10 @@ void sync_refresh_port(struct sync *s, topo_ref ref);
 /* Its state is now this. */
 void sync_port_state(struct sync *s, topo_ref ref, const struct objects_active *a);
 void sync_port_gone(struct sync *s, struct port_item *p);
-/* The host has come or gone, or come back: every port bound there. */
-int sync_ports_of_host(struct sync *s, const struct host_item *h, bool reread);
+/* The host has come or gone, or come back: every port bound there.  What they say of themselves is
+ * known, because the logs of their devices tell what is new of it; except of one that was read just
+ * when its host had lost its session: that one is read again. */
+int sync_ports_of_host(struct sync *s, const struct host_item *h);
 
 /* sync_device.c */
 int sync_load_device(struct sync *s, struct device_item *d);
@@ -394,12 +407,34 @@ void sync_build_router(struct sync *s, struct device_item *d, const json_t *body
                        struct topo_lpm *routes);
 
 /* sync_host.c */
-int sync_load_hosts(struct sync *s, const topo_ref *hosts, size_t n);
+/* 'names' (null is fine) has those of hosts that need not be asked for it, by id. */
+int sync_load_hosts(struct sync *s, const topo_ref *hosts, size_t n, const json_t *names);
 int sync_load_own_host(struct sync *s);
 int sync_change_own_host(struct sync *s);
 int sync_host_alive(struct sync *s, struct host_item *h);
 int sync_load_zone(struct sync *s, struct zone_item *z);
 int sync_change_zone(struct sync *s, struct zone_item *z);
+
+/* sync_alive.c */
+unsigned sync_alive_group(const struct uuid *host);
+void sync_alive_path(const struct uuid *host, uint64_t inc, char path[STORE_PATH_MAX]);
+/* Follows the groups of these hosts from now on. */
+int sync_alive_know(struct sync *s, const topo_ref *hosts, size_t n);
+int sync_alive_again(struct sync *s, const struct uuid *host); /* lists its group now */
+void sync_alive_due(struct sync *s, unsigned group);           /* something in it has changed */
+int sync_alive_flush(struct sync *s);
+/* What the host's group said when it was last listed. */
+int sync_alive_find(struct sync *s, const struct uuid *host, bool *alive, uint64_t *inc);
+/* All names under this host's id, whosever. */
+enum { LIVES_MAX = 16 };
+struct sync_lives {
+    char paths[LIVES_MAX][STORE_PATH_MAX];
+    size_t n;
+};
+int sync_alive_lives(struct sync *s, struct sync_lives *out);
+/* What its "alive" says. */
+int sync_alive_node(struct sync *s, const struct uuid *host, bool *alive, uint64_t *inc);
+void sync_alive_free(struct sync *s);
 
 /* sync_claim.c */
 #define CHUNK_NAME 80
@@ -459,6 +494,7 @@ struct table {
     bool due;           /* an own chunk is */
     uint64_t flush_at, flushed_at;
     unsigned conflicts;           /* in a row */
+    refs came;                    /* hosts whose chunks have to be looked for */
     VEC(struct table_seed) seeds; /* sorted by key */
     /* The published tables; the device's published object owns them. */
     struct topo_mac_table *macs;
@@ -482,7 +518,8 @@ size_t sync_table_memory(const struct table *t);
 
 /* sync_table.c */
 int sync_refresh_table(struct sync *s, struct device_item *d);
-int sync_tables_of_host(struct sync *s, const struct host_item *h);
+/* The host is there in a new life, or again: the tables become due. */
+void sync_tables_of_host(struct sync *s, const struct host_item *h);
 int sync_table_catch_up(struct sync *s, struct table *t);
 
 /* sync_share.c */

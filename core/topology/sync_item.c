@@ -116,8 +116,10 @@ enum schema_type_id sync_type(const struct item *it)
 int sync_watch(struct sync *s, const char *path, enum watch what, topo_ref ref)
 {
     uint64_t tag = (uint64_t)what << 32 | ref;
-    int rc = what == WATCH_ALIVE ? store_watch_read(s->store, path, STORE_WATCH_DATA, tag, NULL)
-                                 : store_watch(s->store, path, STORE_WATCH_DATA, tag, NULL);
+    unsigned kind = what == WATCH_GROUP ? STORE_WATCH_CHILDREN : STORE_WATCH_DATA;
+    int rc = what == WATCH_ALIVE || what == WATCH_GROUP
+                 ? store_watch_read(s->store, path, kind, tag, NULL)
+                 : store_watch(s->store, path, kind, tag, NULL);
 
     if (rc == -ENOSPC) {
         if (!s->polling)

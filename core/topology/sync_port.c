@@ -241,7 +241,7 @@ int sync_read_ports(struct sync *s, const topo_ref *ports, size_t n)
         wants(s, &ds, own, NULL, &hosts);
     }
     if (!rc)
-        rc = sync_load_hosts(s, hosts.v, hosts.n);
+        rc = sync_load_hosts(s, hosts.v, hosts.n, NULL);
     for (size_t i = 0; i < ds.n; i++) {
         if (!rc)
             rc = set_port(s, &ds.v[i]);
@@ -344,20 +344,25 @@ void sync_port_state(struct sync *s, topo_ref ref, const struct objects_active *
     sync_refresh_port(s, ref);
 }
 
-int sync_ports_of_host(struct sync *s, const struct host_item *h, bool reread)
+int sync_ports_of_host(struct sync *s, const struct host_item *h)
 {
-    refs ports = {0};
+    refs ports = {0}, unknown = {0};
     int rc = 0;
 
     for (topo_ref r = 1; r < s->n_items; r++) {
         const struct topo_port *port = sync_port(s, r) ? topo_port(s->topo, r) : NULL;
-        if (port && (port->host == h->item.ref || port->former == h->item.ref))
+        if (!port || (port->host != h->item.ref && port->former != h->item.ref))
+            continue;
+        if (h->alive && !sync_port(s, r)->state.now.host)
+            vec_add(&unknown, r);
+        else
             vec_add(&ports, r);
     }
-    if (reread && ports.n)
-        rc = sync_read_ports(s, ports.v, ports.n);
-    for (size_t i = 0; i < ports.n && !reread; i++)
+    if (unknown.n)
+        rc = sync_read_ports(s, unknown.v, unknown.n);
+    for (size_t i = 0; i < ports.n && !rc; i++)
         sync_refresh_port(s, ports.v[i]);
+    free(unknown.v);
     free(ports.v);
     return rc;
 }

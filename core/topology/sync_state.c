@@ -79,44 +79,80 @@ static int write_host(struct sync *s)
     return rc;
 }
 
-/* Makes the node say 'text' as an ephemeral of ours, whatever life left one there before. */
+/* Makes the node say 'text' as an ephemeral of ours, whatever life left one there before, in one
+ * commit with 'ops'. */
+static int try_ephemeral(struct sync *s, const char *path, const char *text, struct store_op *ops,
+                         size_t n)
+{
+    struct store_value v;
+    int rc = sync_get(s, path, &v);
+
+    if (rc)
+        return rc;
+    if (!v.rc)
+        ops[n++] = (struct store_op){.type = STORE_DELETE, .path = path, .version = v.version};
+    ops[n++] = (struct store_op){.type = STORE_CREATE,
+                                 .flags = STORE_EPHEMERAL | STORE_PARENTS,
+                                 .path = path,
+                                 .data = text,
+                                 .size = strlen(text)};
+    store_value_free(&v);
+    s->st.writes++;
+    return store_commit(s->store, ops, n, NULL, NULL);
+}
+
+static bool forestalled(struct sync *s, int rc)
+{
+    bool again = rc == -ESTALE || rc == -EEXIST || rc == -ENOENT;
+
+    s->st.conflicts += again;
+    return again;
+}
+
 static int write_ephemeral(struct sync *s, const char *path, const char *text)
 {
-    int rc = 0;
+    struct store_op ops[2];
+    int rc, tries = 0;
 
-    for (int i = 0; i < TRIES; i++) {
-        struct store_op ops[2];
-        struct store_value v;
-        size_t n = 0;
-        rc = sync_get(s, path, &v);
-        if (rc)
-            return rc;
-        if (!v.rc)
-            ops[n++] = (struct store_op){.type = STORE_DELETE, .path = path, .version = v.version};
-        ops[n++] = (struct store_op){.type = STORE_CREATE,
-                                     .flags = STORE_EPHEMERAL | STORE_PARENTS,
-                                     .path = path,
-                                     .data = text,
-                                     .size = strlen(text)};
-        store_value_free(&v);
-        s->st.writes++;
-        rc = store_commit(s->store, ops, n, NULL, NULL);
-        if (rc != -ESTALE && rc != -EEXIST && rc != -ENOENT)
-            return rc;
-        s->st.conflicts++;
-    }
+    do
+        rc = try_ephemeral(s, path, text, ops, 0);
+    while (forestalled(s, rc) && ++tries < TRIES);
     return rc;
+}
+
+/* "alive" and the name beside it, first of all that is made again when a session has expired: see
+ * sync_alive.c. */
+static int try_alive(struct sync *s, const char *path, const char *text)
+{
+    struct sync_lives lives;
+    struct store_op ops[LIVES_MAX + 3];
+    char name[STORE_PATH_MAX];
+    size_t n = 0;
+    int rc = sync_alive_lives(s, &lives);
+
+    if (rc)
+        return rc;
+    for (; n < lives.n; n++)
+        ops[n] =
+            (struct store_op){.type = STORE_DELETE, .path = lives.paths[n], .version = STORE_ANY};
+    sync_alive_path(&s->opt.host, s->inc, name);
+    ops[n++] = (struct store_op){
+        .type = STORE_CREATE, .flags = STORE_EPHEMERAL | STORE_PARENTS, .path = name, .data = ""};
+    return try_ephemeral(s, path, text, ops, n);
 }
 
 static int write_alive(struct sync *s)
 {
     char path[STORE_PATH_MAX];
+    int rc, tries = 0;
     int64_t since = ((int64_t)s->now + s->wall_offset) / (int64_t)NSEC_PER_SEC;
     char *text = mem_printf("{\"inc\":\"%016" PRIx64 "\",\"since\":%" PRId64 ",\"version\":\"%s\"}",
                             s->inc, since, MN_VERSION);
 
     objects_state_path(ST_HOST, &s->opt.host, "alive", path);
-    int rc = write_ephemeral(s, path, text);
+    do
+        rc = try_alive(s, path, text);
+    while (forestalled(s, rc) && ++tries < TRIES);
     free(text);
     return rc;
 }

@@ -179,7 +179,7 @@ static int know_hosts(struct sync *s, const names *chunks)
             vec_add(&hosts, it->ref);
         }
     }
-    int rc = sync_load_hosts(s, hosts.v, hosts.n);
+    int rc = sync_load_hosts(s, hosts.v, hosts.n, NULL);
     for (size_t i = 0; i < hosts.n; i++)
         sync_item(s, hosts.v[i])->listed = false;
     free(hosts.v);
@@ -302,6 +302,57 @@ int sync_table_catch_up(struct sync *s, struct table *t)
     return rc;
 }
 
+/* Of a host that has come since the chunks were listed last, in this life. */
+static bool is_news(struct sync *s, const char *name)
+{
+    const struct host_item *h;
+    struct uuid host;
+    uint64_t inc;
+
+    if (!parse_name(name, &host, &inc))
+        return false;
+    h = sync_host_item(s, topo_find(s->topo, &host));
+    return h && h->item.listed && inc == h->inc;
+}
+
+static void mark(struct sync *s, const struct table *t, bool on)
+{
+    for (size_t i = 0; i < t->came.n; i++) {
+        if (sync_item(s, t->came.v[i]))
+            sync_item(s, t->came.v[i])->listed = on;
+    }
+}
+
+/* Reads what hosts, back or new, have learned; what they don't say any more goes. */
+static int read_news(struct sync *s, struct table *t)
+{
+    struct store_names listed;
+    struct chunk *c, *next;
+    names wanted = {0};
+    int rc = list_chunks(s, t, &listed);
+
+    if (rc)
+        return rc;
+    mark(s, t, true);
+    for (size_t n = 0; n < listed.n; n++) {
+        if (is_news(s, listed.names[n]))
+            vec_add(&wanted, listed.names[n]);
+    }
+    HASH_ITER (hh, t->chunks, c, next) {
+        bool there = c->own || !sync_item(s, c->host)->listed;
+        for (size_t i = 0; i < wanted.n && !there; i++)
+            there = !strcmp(wanted.v[i], c->name);
+        if (!there)
+            drop_chunk(s, t, c);
+    }
+    mark(s, t, false);
+    rc = read_chunks(s, t, &wanted);
+    t->came.n = rc ? t->came.n : 0;
+    free(wanted.v);
+    store_names_free(&listed);
+    return rc;
+}
+
 int sync_refresh_table(struct sync *s, struct device_item *d)
 {
     struct table *t = sync_table(s, d);
@@ -313,55 +364,20 @@ int sync_refresh_table(struct sync *s, struct device_item *d)
         rc = sync_watch(s, path, WATCH_TABLE, d->item.ref);
         t->watched = !rc;
     }
-    return rc ? rc : sync_table_catch_up(s, t);
+    if (!rc)
+        rc = sync_table_catch_up(s, t);
+    return rc || !t->came.n ? rc : read_news(s, t);
 }
 
-static bool is_chunk_of(struct sync *s, const char *name, const struct host_item *h)
+void sync_tables_of_host(struct sync *s, const struct host_item *h)
 {
-    struct uuid host;
-    uint64_t inc;
-
-    return parse_name(name, &host, &inc) && inc == h->inc &&
-           uuid_equal(&host, topo_id(s->topo, h->item.ref));
-}
-
-/* Reads what the host, back or new, has learned; what it doesn't say any more goes. */
-static int read_host_chunks(struct sync *s, struct table *t, const struct host_item *h)
-{
-    struct store_names listed;
-    struct chunk *c, *next;
-    names wanted = {0};
-    int rc = list_chunks(s, t, &listed);
-
-    if (rc)
-        return rc;
-    for (size_t n = 0; n < listed.n; n++) {
-        if (is_chunk_of(s, listed.names[n], h))
-            vec_add(&wanted, listed.names[n]);
-    }
-    HASH_ITER (hh, t->chunks, c, next) {
-        bool there = c->own || c->host != h->item.ref;
-        for (size_t i = 0; i < wanted.n && !there; i++)
-            there = !strcmp(wanted.v[i], c->name);
-        if (!there)
-            drop_chunk(s, t, c);
-    }
-    rc = read_chunks(s, t, &wanted);
-    free(wanted.v);
-    store_names_free(&listed);
-    return rc;
-}
-
-int sync_tables_of_host(struct sync *s, const struct host_item *h)
-{
-    int rc = 0;
-
     if (!h->alive || h->item.ref == s->host)
-        return 0;
-    for (size_t i = 0; i < s->tables.n && !rc; i++) {
+        return;
+    for (size_t i = 0; i < s->tables.n; i++) {
         struct table *t = sync_device(s, s->tables.v[i])->table;
-        if (t->loaded)
-            rc = read_host_chunks(s, t, h);
+        if (!t->loaded || t->log.version < 0) /* nobody has learned anything yet */
+            continue;
+        vec_add(&t->came, h->item.ref);
+        sync_due(s, &t->device->item, DUE_TABLE);
     }
-    return rc;
 }

@@ -229,7 +229,7 @@ static void policy_nodes(void)
 
 static void make_nodes(void)
 {
-    char good[256];
+    char good[256], life[STORE_PATH_MAX];
 
     policy_nodes();
 
@@ -242,6 +242,13 @@ static void make_nodes(void)
     object(ST_IP_MAC, &w.addr, ST_BRIDGE, &w.bridge);
     objects_change_path(ST_BRIDGE, &w.bridge, w.nodes[w.n].path);
     node(NULL);
+    /* Two names, so that the node is asked, and garbage between them. */
+    static const char *const lives[] = {"00000000000000a1", "x", "00000000000000b2"};
+    for (unsigned i = 0; i < ARRAY_SIZE(lives); i++) {
+        snprintf(life, sizeof life, "/state/alive/%02x/%s.%s", w.host.b[0] >> 2, text(&w.host),
+                 lives[i]);
+        put(life, "", 0);
+    }
     objects_state_path(ST_HOST, &w.host, "alive", w.nodes[w.n].path);
     node("{\"inc\":\"a1\"}");
     objects_state_path(ST_PORT, &w.vm, "active", w.nodes[w.n].path);
