@@ -92,6 +92,7 @@ $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libmncore.a
 	@mkdir -p $(@D)
 	@echo "  LINK $@"
 	$(Q)$(CC) $(LDFLAGS) -Wl,--exclude-libs,ALL -o $@ $^ $(LIBS) -lcmocka
+$(BUILD)/unit/mn_turns_test: $(BUILD)/obj/mn-agent/turns.o # a tool's, that is: not in the library
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/libmncore.a
 	@mkdir -p $(@D)
 	@echo "  LINK $@"

@@ -12,6 +12,7 @@
 #include "cli/conf.h"
 #include "server.h"
 #include "startup.h"
+#include "turns.h"
 
 #define READY_NS                                                                                   \
     (10 * NSEC_PER_SEC) /* without the store we are as ready as we can be after this               \
@@ -29,13 +30,10 @@ struct daemon {
     struct server *server;
     uv_loop_t loop;
     uv_signal_t term, intr;
-    uv_poll_t netlink, inbox;
-    uv_timer_t timer;
-    uv_prepare_t before;
-    uv_check_t after;
+    uv_poll_t netlink;
+    struct turns turns;
     uint64_t started_ns;
     bool netlink_ready, told_ready, stopping, keep;
-    bool again; /* the next wait shall not be one */
 };
 
 static void stop(void *aux, bool keep)
@@ -59,18 +57,6 @@ static void on_netlink(uv_poll_t *h, int status, int events)
     ((struct daemon *)h->data)->netlink_ready = true;
 }
 
-static void on_wake(uv_poll_t *h, int status, int events)
-{
-    (void)h; /* on_turn() takes what is there */
-    (void)status;
-    (void)events;
-}
-
-static void on_timer(uv_timer_t *h)
-{
-    (void)h;
-}
-
 static void on_iface(const struct net_iface *iface, bool gone, void *aux)
 {
     agent_iface(((struct daemon *)aux)->agent, iface, gone);
@@ -88,49 +74,30 @@ static void tell_ready(struct daemon *d, uint64_t now)
 
 static void end(struct daemon *d)
 {
-    uv_handle_t *handles[] = {(uv_handle_t *)&d->term,    (uv_handle_t *)&d->intr,
-                              (uv_handle_t *)&d->netlink, (uv_handle_t *)&d->inbox,
-                              (uv_handle_t *)&d->timer,   (uv_handle_t *)&d->before,
-                              (uv_handle_t *)&d->after};
-
     startup_notify("STOPPING=1");
     server_close(d->server);
-    for (size_t i = 0; i < ARRAY_SIZE(handles); i++)
-        uv_close(handles[i], NULL);
+    uv_close((uv_handle_t *)&d->term, NULL);
+    uv_close((uv_handle_t *)&d->intr, NULL);
+    uv_close((uv_handle_t *)&d->netlink, NULL);
+    turns_stop(&d->turns);
 }
 
-/* One turn of control, between two waits of the loop. */
-static void on_turn(uv_check_t *h)
+static uint64_t run_turn(void *aux)
 {
-    struct daemon *d = h->data;
-
-    inbox_awake(agent_control_inbox(d->agent), true);
-    rcu_thread_online();
+    struct daemon *d = aux;
     uint64_t now = agent_now(d->agent);
+
     if (d->netlink_ready)
         net_watch_run(d->watch);
     d->netlink_ready = false;
     uint64_t next = agent_run_control(d->agent, now);
     bool more = server_run(d->server, now);
     tell_ready(d, now);
-    if (d->stopping) {
+    if (d->stopping)
         end(d);
-        return;
-    }
-    d->again = more || next <= now;
-    if (!d->told_ready && next > d->started_ns + READY_NS)
-        next = d->started_ns + READY_NS;
-    uint64_t ms = next <= now ? 0 : (next - now) / NSEC_PER_MSEC + 1;
-    uv_timer_start(&d->timer, on_timer, MIN(ms, 60000u), 0);
-}
-
-static void on_wait(uv_prepare_t *h)
-{
-    struct daemon *d = h->data;
-
-    if (d->again || !inbox_sleep(agent_control_inbox(d->agent)))
-        uv_timer_start(&d->timer, on_timer, 0, 0); /* set here, it falls due behind the poll */
-    rcu_thread_offline();
+    if (!d->told_ready)
+        clock_sooner(&next, d->started_ns + READY_NS);
+    return more || next <= now ? 0 : next - now;
 }
 
 static int loop_error(struct error *e, int rc)
@@ -140,35 +107,21 @@ static int loop_error(struct error *e, int rc)
 
 static int start_loop(struct daemon *d, struct error *e)
 {
-    uv_handle_t *handles[] = {(uv_handle_t *)&d->term,    (uv_handle_t *)&d->intr,
-                              (uv_handle_t *)&d->netlink, (uv_handle_t *)&d->inbox,
-                              (uv_handle_t *)&d->timer,   (uv_handle_t *)&d->before,
-                              (uv_handle_t *)&d->after};
     int rc = uv_signal_init(&d->loop, &d->term);
 
     if (!rc)
         rc = uv_signal_init(&d->loop, &d->intr);
     if (!rc)
         rc = uv_poll_init(&d->loop, &d->netlink, net_watch_fd(d->watch));
+    d->term.data = d->intr.data = d->netlink.data = d;
     if (!rc)
-        rc = uv_poll_init(&d->loop, &d->inbox, agent_control_inbox(d->agent)->fd);
-    if (rc)
-        return loop_error(e, rc);
-    uv_timer_init(&d->loop, &d->timer);
-    uv_prepare_init(&d->loop, &d->before);
-    uv_check_init(&d->loop, &d->after);
-    for (size_t i = 0; i < ARRAY_SIZE(handles); i++)
-        handles[i]->data = d;
-    rc = uv_signal_start(&d->term, on_signal, SIGTERM);
+        rc = uv_signal_start(&d->term, on_signal, SIGTERM);
     if (!rc)
         rc = uv_signal_start(&d->intr, on_signal, SIGINT);
     if (!rc)
         rc = uv_poll_start(&d->netlink, UV_READABLE, on_netlink);
     if (!rc)
-        rc = uv_poll_start(&d->inbox, UV_READABLE, on_wake);
-    uv_timer_start(&d->timer, on_timer, 0, 0);
-    uv_prepare_start(&d->before, on_wait);
-    uv_check_start(&d->after, on_turn);
+        rc = turns_start(&d->turns, &d->loop, agent_control_inbox(d->agent), run_turn, d);
     return loop_error(e, rc);
 }
 
