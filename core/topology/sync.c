@@ -471,6 +471,7 @@ topo_ref sync_load(struct sync *s, enum topo_kind kind, const struct uuid *id)
     return ref;
 }
 
+/* Asked for each second by each agent: costs as much as there are devices, not objects. */
 void sync_status(const struct sync *s, struct sync_status *out)
 {
     const struct objects_stats *os = objects_stats(s->db);
@@ -481,29 +482,13 @@ void sync_status(const struct sync *s, struct sync_status *out)
     out->writes += os->commits;
     out->broken += os->broken;
     out->n_unshared = s->n_own_due;
-    out->memory = sizeof *s + s->n_items * sizeof(struct item *) + topo_memory(s->topo);
-    for (size_t i = 0; i < s->n_items; i++) {
-        const struct item *it = s->items[i];
-        if (!it)
-            continue;
-        const struct topo_obj *o = topo_get(s->topo, it->ref);
-        if (it->kind < TOPO_N_KINDS && o && !o->missing)
-            out->n_objects[it->kind]++;
-        out->memory += sizeof(struct port_item);
-        if (it->kind == TOPO_CHAIN)
-            out->memory +=
-                objects_order_size(((const struct chain_item *)it)->order) * sizeof(struct uuid);
-        if (it->kind == TOPO_IP_GROUP)
-            out->memory +=
-                ((const struct group_item *)it)->members.room * sizeof(struct group_member);
-        if (it->kind != TOPO_BRIDGE && it->kind != TOPO_ROUTER)
-            continue;
-        const struct device_item *d = (const struct device_item *)it;
-        out->memory += sizeof *d + d->room * sizeof(topo_ref) + sync_table_memory(d->table);
-        if (!d->table)
-            continue;
-        *(it->kind == TOPO_BRIDGE ? &out->n_macs : &out->n_neighs) += d->table->n_own;
-        for (const struct claim *c = d->table->claims; c; c = c->hh.next)
-            out->n_unshared += c->chunk->own && c->seq < 0;
+    for (unsigned k = TOPO_NONE + 1; k < TOPO_N_KINDS; k++)
+        out->n_objects[k] = topo_count(s->topo, (enum topo_kind)k);
+    out->memory = sizeof *s + s->n_items * sizeof(struct item *) + s->items_memory;
+    for (size_t i = 0; i < s->tables.n; i++) {
+        const struct device_item *d = (const struct device_item *)s->items[s->tables.v[i]];
+        out->memory += d->room * sizeof(topo_ref) + sync_table_memory(d->table);
+        *(d->table->macs ? &out->n_macs : &out->n_neighs) += d->table->n_own;
+        out->n_unshared += d->table->n_unwritten;
     }
 }

@@ -142,7 +142,7 @@ void sync_port_down(struct sync *s, topo_ref port);
 
 struct sync_status {
     bool connected;
-    uint32_t n_objects[TOPO_N_KINDS]; /* loaded */
+    uint32_t n_objects[TOPO_N_KINDS]; /* loaded, or made of what is */
     uint32_t n_missing;
     uint32_t n_watches;
     uint32_t n_needs;          /* open */
@@ -155,8 +155,9 @@ struct sync_status {
     uint64_t broken;           /* objects that couldn't be understood */
     uint64_t ignored;          /* settings that mean nothing: DHCP options nobody knows */
     uint64_t learns_dropped;   /* more than could be queued */
-    size_t memory;
+    size_t memory;             /* the loader's own: topo_memory() is apart */
 };
+/* The topology thread. */
 void sync_status(const struct sync *s, struct sync_status *out);
 
 #endif

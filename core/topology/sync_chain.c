@@ -253,17 +253,28 @@ static void publish(struct sync *s, struct chain_item *c, const struct topo_rule
     free(loggers);
 }
 
-void sync_chain_free(struct chain_item *c)
+static size_t order_memory(const struct chain_item *c)
 {
+    return objects_order_size(c->order) * sizeof(struct uuid);
+}
+
+static void drop_order(struct sync *s, struct chain_item *c)
+{
+    s->items_memory -= order_memory(c);
     objects_order_free(c->order);
     c->order = NULL;
+}
+
+void sync_chain_free(struct sync *s, struct chain_item *c)
+{
+    drop_order(s, c);
     free(c->loggers.v);
     memset(&c->loggers, 0, sizeof c->loggers);
 }
 
 static int gone(struct sync *s, struct chain_item *c)
 {
-    sync_chain_free(c);
+    sync_chain_free(s, c);
     c->item.rev = -1;
     return sync_is_missing(s, &c->item);
 }
@@ -271,8 +282,10 @@ static int gone(struct sync *s, struct chain_item *c)
 static int order(struct sync *s, struct chain_item *c, const struct uuid *touched, size_t n)
 {
     struct error e = {0};
+    size_t before = order_memory(c);
     int rc = objects_order_follow(s->db, topo_id(s->topo, c->item.ref), touched, n, &c->order, &e);
 
+    s->items_memory += order_memory(c) - before;
     if (rc == -EBADMSG) /* not to be taken for empty: what the rules refuse would pass */
         log_limited(LOG_LVL_WARN, "topology", "%s: %s", e.object, e.message);
     return rc;
@@ -286,8 +299,7 @@ static int load_parts(struct sync *s, struct chain_item *c, const json_t *body)
     struct uuid *ids = NULL;
     size_t n;
 
-    objects_order_free(c->order);
-    c->order = NULL;
+    drop_order(s, c);
     int rc = order(s, c, NULL, 0);
     if (!rc) {
         n = objects_order_size(c->order);
@@ -329,7 +341,7 @@ static void closed(struct sync *s, struct chain_item *c)
     const struct topo_rule drop = {.id = *topo_id(s->topo, c->item.ref), .type = RULE_BROKEN};
     json_t *empty = json_object();
 
-    sync_chain_free(c);
+    sync_chain_free(s, c);
     publish(s, c, &drop, 1, empty);
     json_decref(empty);
 }

@@ -53,6 +53,7 @@ static void leave_chunk(struct table *t, struct claim *c)
     DL_DELETE(c->chunk->claims, c);
     c->chunk->n--;
     t->n_own -= c->chunk->own;
+    t->n_unwritten -= c->chunk->own && c->seq < 0;
 }
 
 struct claim *sync_claim_take(struct table *t, const struct claim_key *key, struct chunk *chunk)

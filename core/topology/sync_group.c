@@ -56,7 +56,7 @@ static int compare(const void *pa, const void *pb)
 static int add(struct sync *s, struct group_item *g, const struct uuid *ids, size_t n)
 {
     enum { FEW = 16, ROUND = 4096 };
-    size_t first = g->members.n;
+    size_t first = g->members.n, room = g->members.room;
     json_t **bodies = NEW_ARRAY(MIN(n, (size_t)ROUND), json_t *);
     int rc = 0;
 
@@ -74,6 +74,7 @@ static int add(struct sync *s, struct group_item *g, const struct uuid *ids, siz
         }
     }
     free(bodies);
+    s->items_memory += (g->members.room - room) * sizeof *g->members.v;
     size_t added = g->members.n - first;
     for (size_t i = first; added <= FEW && i < g->members.n; i++) {
         struct group_member m = g->members.v[i];
@@ -156,6 +157,7 @@ void sync_group_free(struct sync *s, struct group_item *g)
     if (g->set && !(old && !old->missing && ((const struct topo_ip_group *)old)->members == g->set))
         topo_ip_set_free(g->set); /* never published */
     g->set = NULL;
+    s->items_memory -= g->members.room * sizeof *g->members.v;
     free(g->members.v);
     memset(&g->members, 0, sizeof g->members);
 }

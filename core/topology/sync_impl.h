@@ -68,14 +68,15 @@ struct item {
     uint8_t kind; /* enum topo_kind or ITEM_* */
     uint8_t due;
     bool queued;
-    bool loaded;  /* what is published follows the store */
-    bool watched; /* its change node; a missing port's own node */
-    bool needed;  /* somebody waits for it */
-    bool listed;  /* in a list that is being made */
-    bool used;    /* found by the sweep */
-    uint8_t idle; /* sweeps that haven't */
-    uint8_t warm; /* somebody waits for it and what it leads to in 'warm' - 1 steps; 0: not */
-    int64_t rev;  /* of its change node, as far as read */
+    bool loaded;   /* what is published follows the store */
+    bool watched;  /* its change node; a missing port's own node */
+    bool needed;   /* somebody waits for it */
+    bool listed;   /* in a list that is being made */
+    bool used;     /* found by the sweep */
+    uint8_t idle;  /* sweeps that haven't */
+    uint8_t warm;  /* somebody waits for it and what it leads to in 'warm' - 1 steps; 0: not */
+    uint16_t size; /* of the structure that begins with it */
+    int64_t rev;   /* of its change node, as far as read */
 };
 
 /* A life of a host that says it serves a port. */
@@ -204,7 +205,8 @@ struct sync {
 
     struct item **items; /* by slot */
     size_t n_items;
-    refs work; /* FIFO from work_at */
+    size_t items_memory; /* they and their lists, but for what sync_status() finds itself */
+    refs work;           /* FIFO from work_at */
     size_t work_at;
     refs stuck; /* refused by the store; queued again at stuck_at */
     uint64_t stuck_at;
@@ -489,9 +491,10 @@ struct table {
     struct table_log log;
     struct chunk *chunks;
     struct claim *claims;
-    uint32_t n_own;     /* claims in own chunks */
-    struct chunk *open; /* own, where the next claim goes */
-    bool due;           /* an own chunk is */
+    uint32_t n_own;       /* claims in own chunks */
+    uint32_t n_unwritten; /* of them, those with seq < 0 */
+    struct chunk *open;   /* own, where the next claim goes */
+    bool due;             /* an own chunk is */
     uint64_t flush_at, flushed_at;
     unsigned conflicts;           /* in a row */
     refs came;                    /* hosts whose chunks have to be looked for */

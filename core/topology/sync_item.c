@@ -25,8 +25,9 @@ void *sync_item_new(struct sync *s, topo_ref ref, uint8_t kind, size_t size)
         return NULL;
     if (!s->items[ref]) {
         struct item *it = mem_zalloc(size);
-        *it = (struct item){.ref = ref, .kind = kind, .rev = -1};
+        *it = (struct item){.ref = ref, .kind = kind, .size = (uint16_t)size, .rev = -1};
         s->items[ref] = it;
+        s->items_memory += size;
     }
     return s->items[ref];
 }
@@ -43,13 +44,14 @@ void sync_item_free(struct sync *s, struct item *it)
     } else if (it->kind == ITEM_ZONE) {
         free(((struct zone_item *)it)->members);
     } else if (it->kind == TOPO_CHAIN) {
-        sync_chain_free((struct chain_item *)it);
+        sync_chain_free(s, (struct chain_item *)it);
     } else if (it->kind == TOPO_PORT_GROUP) {
         free(((struct port_group_item *)it)->members.v);
     } else if (it->kind == TOPO_IP_GROUP) {
         sync_group_free(s, (struct group_item *)it);
     }
     s->items[it->ref] = NULL;
+    s->items_memory -= it->size;
     free(it);
 }
 

@@ -44,7 +44,7 @@ struct logging_item {
 
 int sync_work_chain(struct sync *s, struct chain_item *c, unsigned due);
 int sync_work_logging(struct sync *s, struct logging_item *l, unsigned due);
-void sync_chain_free(struct chain_item *c);
+void sync_chain_free(struct sync *s, struct chain_item *c);
 
 /* sync_learn.c: loads an object, unless that has been begun, for who will need it soon. */
 void sync_prefetch(struct sync *s, topo_ref ref);

@@ -57,10 +57,11 @@ static struct claim *claim_own(struct sync *s, struct table *t, const struct cla
                                uint64_t at)
 {
     struct claim *c = sync_claim_find(t, key);
-    struct chunk *was = c ? c->chunk : NULL;
+    bool own = c && c->chunk->own;
 
-    if (!was || !was->own)
+    if (!own)
         c = sync_claim_take(t, key, open_chunk(s, t));
+    t->n_unwritten += !own || c->seq >= 0;
     c->seq = -t->log.rev - 1;
     c->at = at;
     chunk_due(s, t, c->chunk);
@@ -307,8 +308,10 @@ static void written(struct table *t, struct commit *co, unsigned n)
         struct claim *claim;
         c->due = false;
         c->created = true;
-        DL_FOREACH (c->claims, claim)
+        DL_FOREACH (c->claims, claim) {
+            t->n_unwritten -= claim->seq < 0;
             claim->seq = claim->seq < 0 ? co->log.rev : claim->seq;
+        }
         if (c->n)
             continue;
         if (t->open == c)

@@ -19,6 +19,7 @@ struct topo {
     struct topo_slots *slots; /* first: topo_get() is inline */
     uint32_t used;            /* refs handed out are 1..used */
     uint64_t revs;
+    uint32_t n_objects[TOPO_N_KINDS]; /* without placeholders */
 };
 
 /* In front of every object.  Object and arrays are one allocation, freed together. */
@@ -299,6 +300,10 @@ static void put(struct topo *t, topo_ref ref, struct topo_obj *obj)
 {
     struct topo_obj *old = t->slots->objs[ref];
 
+    if (obj && !obj->missing)
+        t->n_objects[obj->kind]++;
+    if (old && !old->missing)
+        t->n_objects[old->kind]--;
     __atomic_store_n(&t->slots->objs[ref], obj, __ATOMIC_RELEASE);
     if (old) {
         hand_over(old, obj);
@@ -320,6 +325,11 @@ void topo_unload(struct topo *t, topo_ref ref)
 {
     if (ref && ref <= t->used)
         put(t, ref, NULL);
+}
+
+uint32_t topo_count(const struct topo *t, enum topo_kind kind)
+{
+    return t->n_objects[kind];
 }
 
 static size_t object_memory(const struct topo_obj *o)

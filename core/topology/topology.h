@@ -288,6 +288,8 @@ topo_ref topo_publish(struct topo *t, struct topo_obj *obj);
 /* Empties the slot: not needed by anybody here any more (the next use is a need again). */
 void topo_unload(struct topo *t, topo_ref ref);
 
+/* Objects of a kind that hang there, placeholders apart.  Writer only. */
+uint32_t topo_count(const struct topo *t, enum topo_kind kind);
 /* Bytes held: slots, objects, indexes, learned tables.  Any reader; walks everything. */
 size_t topo_memory(const struct topo *t);
 

@@ -196,6 +196,8 @@ static void the_missing_appears_and_goes(void **state)
     assert_false(topo_get(a->topo, port)->missing);
     assert_true(was_announced(a, tag_object(port)));
     assert_int_equal(topo_port(a->topo, port)->device, bridge);
+    assert_int_equal(status_of(a).n_missing, 0);
+    struct sync_status before = status_of(a);
 
     a->n_changes = 0;
     destroy(&f->c, ST_BRIDGE, &id);
@@ -204,6 +206,9 @@ static void the_missing_appears_and_goes(void **state)
     assert_true(topo_get(a->topo, port)->missing);
     assert_true(was_announced(a, tag_object(bridge)));
     assert_true(was_announced(a, tag_object(port)));
+    assert_int_equal(status_of(a).n_missing, 2);
+    assert_int_equal(status_of(a).n_objects[TOPO_BRIDGE], before.n_objects[TOPO_BRIDGE] - 1);
+    assert_int_equal(status_of(a).n_objects[TOPO_PORT], before.n_objects[TOPO_PORT] - 1);
     make(&f->c, ST_BRIDGE, "{'id':'%s','name':'again'}", text_of(&id));
     settle(a);
     assert_string_equal(topo_get(a->topo, bridge)->name, "again");
