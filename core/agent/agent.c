@@ -225,6 +225,8 @@ void agent_close(struct agent *a, bool keep)
     if (a->topology.fd >= 0 && a->sync)
         agent_run_calls(&a->topology, a);
     agent_run_calls(&a->control, a);
+    if (keep && a->workers && a->n_workers && a->workers[0])
+        worker_farewell(a->workers[0]);
     for (unsigned i = 0; i < a->n_workers && a->workers; i++) {
         if (a->workers[i])
             agent_run_calls(worker_inbox(a->workers[i]), a->workers[i]);

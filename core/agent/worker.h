@@ -82,6 +82,9 @@ struct worker;
 
 int worker_new(struct worker_host *host, const struct worker_options *opts, struct worker **out);
 /* Its flows stay in the datapath. */
+/* This process is about to end and its flows stay: machines behind this host's ports are told their
+ * routers' MACs.  By one worker of all, when its thread has ended. */
+void worker_farewell(struct worker *w);
 void worker_free(struct worker *w);
 
 /* One turn at time 'now'.  True when there may be more to do at once. */

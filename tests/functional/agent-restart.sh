@@ -5,6 +5,7 @@
 #   vm1 -- left -- edge -- right -- vm2
 . "$(dirname "$0")/lib.sh"
 
+neighbour() { on vm1 ip -j neigh show 10.0.1.1 | jq -r ".[0].$1 | if type == \"array\" then .[0] else . end"; }
 flows() { agent "$1" status --json | jq .flows; }
 no_loss() { grep -q ' 0% packet loss' "$DIR/ping.out"; }
 transferred() {
@@ -46,6 +47,11 @@ check "a ping each 10 ms, all the time, lost nothing" no_loss
 for _ in $(seq 40); do cat "$DIR/sent"; done >"$DIR/wanted"
 check "TCP, all the time, lost nothing" cmp "$DIR/wanted" "$DIR/got"
 
+on vm1 ip neigh change 10.0.1.1 lladdr "$(neighbour lladdr)" dev eth0 nud stale # nobody asks, as there is no traffic
+agent h1 stop --keep-flows
+wait "${AGENT_PID[h1]}"
+check_same "an agent that ends tells machines their router's MAC" REACHABLE "$(neighbour state)"
+agent_start h1
 agent_stop h1; check_same "h1's agent ends well" 0 $?
 check_fails "without an agent that was told to end nothing passes" on vm1 ping -c 1 -W 1 10.0.2.10
 agent_start h1
