@@ -6,12 +6,6 @@
 
 enum { HEAD_ENTRIES = 64, TAIL_ENTRIES = 2048 };
 
-/* A change node, or the one with the earlier part of its log: after 'from' nothing is missing. */
-struct log {
-    int64_t rev, from;
-    json_t *entries; /* newest first; [REV,"ports","UUID","c"] */
-};
-
 /* A device and what of it this plan changes. */
 struct bump {
     UT_hash_handle hh;
@@ -106,7 +100,7 @@ static int collect(struct plan *p, struct bump **bumps)
 }
 
 /* As anybody may have left it: "from" is younger than "log", which once was short by nature. */
-static void parse_whole(const char *data, size_t size, struct log *out)
+void change_log_parse(const char *data, size_t size, struct change_log *out)
 {
     json_t *doc = json_loadb(data, size, 0, NULL), *log = json_object_get(doc, "log");
     size_t n = json_array_size(log);
@@ -122,35 +116,7 @@ static void parse_whole(const char *data, size_t size, struct log *out)
     json_decref(doc);
 }
 
-/* Entries newer than 'since', and perhaps more.  All who use a device read its node at each change,
- * and know all but the newest entries: the others aren't parsed. */
-static void parse_log(const char *data, size_t size, int64_t since, struct log *out)
-{
-    const char *end = data + size, *at;
-    json_error_t je;
-    int used = 0;
-
-    *out = (struct log){.entries = json_array()};
-    if (sscanf(data, "{\"rev\":%" SCNd64 ",\"from\":%" SCNd64 ",\"log\":[%n", &out->rev, &out->from,
-               &used) != 2 ||
-        !used)
-        goto other;
-    for (at = data + used; at < end && *at != ']'; at += *at == ',') {
-        json_t *entry = json_loadb(at, (size_t)(end - at), JSON_DISABLE_EOF_CHECK, &je);
-        if (!entry)
-            goto other;
-        at += je.position;
-        json_array_append_new(out->entries, entry);
-        if (json_integer_value(json_array_get(entry, 0)) <= since)
-            break;
-    }
-    return;
-other:
-    json_decref(out->entries);
-    parse_whole(data, size, out);
-}
-
-static char *format_log(const struct log *l)
+static char *format_log(const struct change_log *l)
 {
     json_t *doc = json_pack("{s:I,s:I,s:O}", "rev", (json_int_t)l->rev, "from", (json_int_t)l->from,
                             "log", l->entries);
@@ -183,7 +149,7 @@ static const char *subject(const json_t *entry, char buf[64], bool *state)
 
 /* 'older' behind 'newer', without what 'newer' has made stale: of an object only its last change
  * counts, and of its state the last that was said. */
-static void join(struct log *newer, const struct log *older)
+static void join(struct change_log *newer, const struct change_log *older)
 {
     json_t *seen = json_object(), *v;
     char buf[64];
@@ -215,7 +181,7 @@ static int64_t rev_at(const json_t *entries, size_t i)
 }
 
 /* The newest 'keep' entries, without a part of a commit. */
-static void cut(struct log *l, size_t keep)
+static void cut(struct change_log *l, size_t keep)
 {
     size_t n = json_array_size(l->entries);
 
@@ -228,7 +194,7 @@ static void cut(struct log *l, size_t keep)
 
 /* For a change node that has become too long: half of what it may hold, but all of this commit
  * unless that alone is too much. */
-static void keep_newest(struct log *l)
+static void keep_newest(struct change_log *l)
 {
     size_t n = 0;
 
@@ -238,10 +204,10 @@ static void keep_newest(struct log *l)
 }
 
 /* The next state of a change node, *head, and with 'old_tail' that of the earlier log. */
-static void next_log(const struct log *old, const struct store_value *old_tail,
+static void next_log(const struct change_log *old, const struct store_value *old_tail,
                      const json_t *entries, char **head, char **tail)
 {
-    struct log next = {.rev = old->rev + 1, .entries = json_array()}, t;
+    struct change_log next = {.rev = old->rev + 1, .entries = json_array()}, t;
     json_t *v;
     size_t i;
 
@@ -252,9 +218,9 @@ static void next_log(const struct log *old, const struct store_value *old_tail,
     }
     join(&next, old);
     if (old_tail) {
-        struct log all = {next.rev, next.from, json_copy(next.entries)};
+        struct change_log all = {next.rev, next.from, json_copy(next.entries)};
         if (!old_tail->rc) {
-            parse_log(old_tail->data, old_tail->size, INT64_MIN, &t);
+            change_log_parse(old_tail->data, old_tail->size, &t);
             if (t.rev >= all.from)
                 join(&all, &t);
             json_decref(t.entries);
@@ -268,12 +234,12 @@ static void next_log(const struct log *old, const struct store_value *old_tail,
     json_decref(next.entries);
 }
 
-static bool spills(const struct log *old, const json_t *entries)
+static bool spills(const struct change_log *old, const json_t *entries)
 {
     return json_array_size(old->entries) + json_array_size(entries) > HEAD_ENTRIES;
 }
 
-static void tail_path(enum schema_type_id type, const struct uuid *id, char path[STORE_PATH_MAX])
+void change_tail_path(enum schema_type_id type, const struct uuid *id, char path[STORE_PATH_MAX])
 {
     objects_path(type, id, path);
     strcat(path, "/earlier");
@@ -285,13 +251,13 @@ int objects_bump_make(struct objects *db, enum schema_type_id type, const struct
 {
     struct store_value tail = {0};
     const char *path = out->paths[1];
-    struct log old;
+    struct change_log old;
     int rc = 0;
 
     *out = (struct objects_bump){0};
     objects_change_path(type, id, out->paths[0]);
-    tail_path(type, id, out->paths[1]);
-    parse_log(now->data, now->size, INT64_MIN, &old);
+    change_tail_path(type, id, out->paths[1]);
+    change_log_parse(now->data, now->size, &old);
     bool both = spills(&old, entries);
     if (both) {
         db->stats.reads++;
@@ -328,7 +294,8 @@ static bool room_for(struct plan *p, size_t size)
     return size <= STORE_COMMIT_MAX / 2;
 }
 
-static int write_next(struct plan *p, const struct bump *b, const struct log *old, const char *path)
+static int write_next(struct plan *p, const struct bump *b, const struct change_log *old,
+                      const char *path)
 {
     enum schema_type_id type = (enum schema_type_id)b->device.type;
     char earlier[STORE_PATH_MAX], *head, *tail = NULL;
@@ -337,7 +304,7 @@ static int write_next(struct plan *p, const struct bump *b, const struct log *ol
     struct node *n;
 
     if (both) {
-        tail_path(type, &b->device.id, earlier);
+        change_tail_path(type, &b->device.id, earlier);
         int rc = view_load(&p->view, earlier, &n, p->e);
         if (rc)
             return rc;
@@ -368,9 +335,9 @@ static int write_bump(struct plan *p, const struct bump *b)
     int rc = fresh ? 0 : view_load(&p->view, path, &n, p->e);
     if (rc)
         return rc;
-    struct log old = {0};
+    struct change_log old = {0};
     if (!fresh && n->base == BASE_PRESENT)
-        parse_log(n->data, n->size, INT64_MIN, &old);
+        change_log_parse(n->data, n->size, &old);
     else if (!o || o->before) {
         /* Never made below a device that isn't there. */
         objects_path(type, &b->device.id, device);
@@ -399,14 +366,6 @@ int change_bump(struct plan *p)
     return rc;
 }
 
-static enum schema_type_id type_of_plural(const char *plural)
-{
-    for (unsigned i = 0; plural && i < ST_N_TYPES; i++)
-        if (!strcmp(schema_types[i].plural, plural))
-            return (enum schema_type_id)i;
-    return ST_NONE;
-}
-
 /* An "active" entry: ["ports","UUID","s","HOST",KEY,"INC"], or "" for HOST when nobody serves it.
  */
 json_t *objects_active_entry(const struct uuid *port, const struct objects_active *a)
@@ -419,110 +378,4 @@ json_t *objects_active_entry(const struct uuid *port, const struct objects_activ
     snprintf(inc, sizeof inc, "%016" PRIx64, a->inc);
     return json_pack("[s,s,s,s,I,s]", schema_types[ST_PORT].plural, id, "s",
                      uuid_format(&a->host, host), (json_int_t)a->key, inc);
-}
-
-static void parse_active(const json_t *entry, struct objects_active *a)
-{
-    const char *host = json_string_value(json_array_get(entry, 4));
-    const json_t *key = json_array_get(entry, 5);
-    const char *inc = json_string_value(json_array_get(entry, 6));
-
-    if (host && !*host) {
-        a->told = true;
-    } else if (host && inc && json_is_integer(key) && json_integer_value(key) >= 0 &&
-               json_integer_value(key) <= 0xffffff && strlen(inc) == 16 &&
-               strspn(inc, "0123456789abcdef") == 16 && !uuid_parse(host, &a->host)) {
-        a->told = a->there = true;
-        a->key = (uint32_t)json_integer_value(key);
-        a->inc = strtoull(inc, NULL, 16);
-    }
-}
-
-static void parse_entry(const json_t *entry, struct objects_change *out)
-{
-    const char *id = json_string_value(json_array_get(entry, 2));
-    const char *what = json_string_value(json_array_get(entry, 3));
-
-    out->type = type_of_plural(json_string_value(json_array_get(entry, 1)));
-    out->what = what ? what[0] : 'u';
-    if (!id || uuid_parse(id, &out->id))
-        out->type = ST_NONE;
-    if (out->what == 's' && out->type == ST_PORT)
-        parse_active(entry, &out->active);
-}
-
-static size_t count_newer(const struct log *l, int64_t since)
-{
-    size_t used = 0;
-
-    while (used < json_array_size(l->entries) && rev_at(l->entries, used) > since)
-        used++;
-    return used;
-}
-
-/* The entries newer than 'since', oldest first; of the tail those that the head has left out. */
-static int list_changes(const struct log *head, const struct log *tail, int64_t since,
-                        struct objects_change **out)
-{
-    size_t n_head = count_newer(head, since), n_tail = tail ? count_newer(tail, since) : 0;
-    size_t both = tail ? count_newer(tail, head->from) : 0;
-    struct objects_change *to = NEW_ARRAY(n_head + n_tail, struct objects_change);
-
-    *out = to;
-    while (n_tail > both)
-        parse_entry(json_array_get(tail->entries, --n_tail), to++);
-    while (n_head)
-        parse_entry(json_array_get(head->entries, --n_head), to++);
-    return (int)(to - *out);
-}
-
-/* What the change node has left out. */
-static int read_tail(struct objects *db, enum schema_type_id type, const struct uuid *id,
-                     const struct log *head, int64_t since, struct objects_change **out,
-                     struct error *e)
-{
-    char path[STORE_PATH_MAX];
-    const char *p = path;
-    struct store_value v;
-    struct log tail;
-
-    tail_path(type, id, path);
-    db->stats.reads++;
-    db->stats.rounds++;
-    int rc = store_get_many(db->store, &p, 1, &v, e);
-    if (rc || v.rc)
-        return rc ? rc : -EOVERFLOW;
-    parse_log(v.data, v.size, since, &tail);
-    rc = tail.rev < head->from || since < tail.from ? -EOVERFLOW
-                                                    : list_changes(head, &tail, since, out);
-    json_decref(tail.entries);
-    store_value_free(&v);
-    return rc;
-}
-
-int objects_changes(struct objects *db, enum schema_type_id type, const struct uuid *id,
-                    int64_t since, int64_t *rev, struct objects_change **out, struct error *e)
-{
-    char path[STORE_PATH_MAX];
-    struct store_value v;
-
-    *out = NULL;
-    objects_change_path(type, id, path);
-    db->stats.reads++;
-    db->stats.rounds++;
-    int rc = store_get(db->store, path, &v, e);
-    if (rc)
-        return rc;
-    struct log head;
-    parse_log(v.data, v.size, since, &head);
-    store_value_free(&v);
-    *rev = head.rev;
-    if (since < 0 || since > head.rev)
-        rc = -EOVERFLOW;
-    else if (since >= head.from)
-        rc = list_changes(&head, NULL, since, out);
-    else
-        rc = read_tail(db, type, id, &head, since, out, e);
-    json_decref(head.entries);
-    return rc;
 }

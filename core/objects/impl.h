@@ -270,7 +270,13 @@ void plan_order_free(struct plan *p);
 /* finish.c: from objects to nodes */
 int plan_finish(struct plan *p);
 
-/* change.c */
+/* change.c: the log of a device's change node, and of the one with its earlier part */
+struct change_log {
+    int64_t rev, from; /* after 'from' nothing is missing */
+    json_t *entries;   /* newest first; [REV,"ports","UUID","c"] */
+};
+void change_log_parse(const char *data, size_t size, struct change_log *out);
+void change_tail_path(enum schema_type_id type, const struct uuid *id, char path[STORE_PATH_MAX]);
 int change_bump(struct plan *p);
 
 /* Takes one reference to 'target' out of an object, for drain(). */

@@ -242,6 +242,77 @@ static void test_states(void **state)
     free(log);
 }
 
+static void write_log(const struct uuid *bridge, const char *text)
+{
+    char path[STORE_PATH_MAX];
+
+    objects_change_path(ST_BRIDGE, bridge, path);
+    assert_int_equal(store_set(the_store, path, text, strlen(text), STORE_ANY, NULL), 0);
+}
+
+/* Our own form is scanned, any other is read as JSON: both say the same. */
+static void test_forms(void **state)
+{
+    static const char id[] = "11111111-2222-3333-4444-555555555555";
+    struct uuid b = make(ST_BRIDGE, "{}");
+    char *own = mem_printf("{\"rev\":9,\"from\":2,\"log\":[[9,\"ports\",\"%s\",\"s\",\"%s\","
+                           "1048577,\"0123456789abcdef\"],[8,\"ports\",\"%s\",\"s\",\"\"],"
+                           "[7,\"from later\",\"%s\",\"c\",1,2,3],[6,\"ports\",\"?\",\"u\"],"
+                           "[5,\"ports\",\"%s\",\"d\"],[4],[3,\"routes\",\"%s\",\"c\"]]}",
+                           id, id, id, id, id, id);
+    json_t *doc = json_loads(own, 0, NULL);
+    char *other = json_dumps(doc, JSON_INDENT(2));
+    struct objects_change *a, *o;
+    int64_t rev;
+
+    (void)state;
+    for (int64_t since = 2; since < 9; since++) {
+        write_log(&b, own);
+        assert_int_equal(objects_changes(db, ST_BRIDGE, &b, since, &rev, &a, NULL), 9 - since);
+        assert_int_equal(rev, 9);
+        write_log(&b, other);
+        assert_int_equal(objects_changes(db, ST_BRIDGE, &b, since, &rev, &o, NULL), 9 - since);
+        assert_int_equal(rev, 9);
+        for (int64_t i = 0; i < 9 - since; i++) {
+            assert_int_equal(a[i].type, o[i].type);
+            assert_int_equal(a[i].what, o[i].what);
+            assert_memory_equal(&a[i].id, &o[i].id, sizeof a[i].id);
+            assert_memory_equal(&a[i].active, &o[i].active, sizeof a[i].active);
+        }
+        assert_true(a[8 - since].active.there && a[8 - since].active.key == 0x100001);
+        free(a);
+        free(o);
+    }
+    json_decref(doc);
+    free(other);
+    free(own);
+}
+
+/* What makes no sense has no news, or is to be read as a whole; it never reads past its end. */
+static void test_nonsense(void **state)
+{
+    static const char *const texts[] = {
+        "",
+        "{",
+        "{\"rev\":5,\"from\":4,\"log\":[",
+        "{\"rev\":5,\"from\":4,\"log\":[[5,\"ports\",\"",
+        "{\"rev\":5,\"from\":4,\"log\":[[5,\"ports\"",
+        "{\"rev\":5,\"from\":4,\"log\":[[",
+        "{\"rev\":5,\"from\":4,\"log\":[[5,5,5,5,5,5,5,5,5]",
+        "{\"rev\":99999999999999999999,\"from\":0,\"log\":[]}",
+        "{\"rev\":-5,\"from\":-5,\"log\":[]}",
+    };
+    struct uuid b = make(ST_BRIDGE, "{}");
+    struct objects_change *log;
+    int64_t rev;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        write_log(&b, texts[i]);
+        assert_int_equal(objects_changes(db, ST_BRIDGE, &b, 4, &rev, &log, NULL), -EOVERFLOW);
+    }
+}
+
 static void test_big_commit(void **state)
 {
     struct uuid c = make(ST_CHAIN, "{}");
@@ -269,8 +340,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, db_setup, db_teardown)
     const struct CMUnitTest tests[] = {
-        T(test_who_hears), T(test_log),    T(test_log_once),
-        T(test_long_log),  T(test_states), T(test_big_commit),
+        T(test_who_hears), T(test_log),   T(test_log_once), T(test_long_log),
+        T(test_states),    T(test_forms), T(test_nonsense), T(test_big_commit),
     };
 
     return run_on_stores(tests);
