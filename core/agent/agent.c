@@ -40,9 +40,12 @@ static void on_loaded(void *aux, const topo_ref *refs, size_t n)
 {
     struct agent *a = aux;
 
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         if (refs[i] == a->local_host)
             __atomic_store_n(&a->host_changed, 1, __ATOMIC_RELEASE);
+        else if (a->exchange && topo_kind_of(a->topo, refs[i]) == TOPO_HOST)
+            exchange_known(a->exchange, refs[i], a->topology_ns);
+    }
     inbox_wake(&a->control); /* bindings may wait for their ports' device */
 }
 

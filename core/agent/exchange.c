@@ -20,6 +20,7 @@ void exchange_free(struct exchange *x)
 {
     struct partner *p, *next_p;
     struct waiting *w, *next_w;
+    struct letter *l, *next_l;
     struct fetch *f, *next_f;
     struct moved *m, *next_m;
 
@@ -32,6 +33,8 @@ void exchange_free(struct exchange *x)
     }
     DL_FOREACH_SAFE(x->waiting, w, next_w)
     free(w);
+    DL_FOREACH_SAFE(x->letters, l, next_l)
+    free(l);
     DL_FOREACH_SAFE(x->fetches, f, next_f)
     free(f);
     HASH_ITER (hh, x->moved, m, next_m) {
@@ -58,16 +61,35 @@ struct partner *exchange_partner(struct exchange *x, topo_ref host)
     return p;
 }
 
-bool exchange_send(struct exchange *x, topo_ref host, const void *buf, size_t size)
+/* False when there is no way to that host; what gets lost on the way is seen to otherwise. */
+static bool deliver(const struct exchange *x, topo_ref host, const void *buf, size_t size)
 {
     struct flow_out way;
 
-    if (!translate_way(x->opts.topo, x->opts.local_host, host, &way)) {
-        x->counters.no_way++;
+    if (!translate_way(x->opts.topo, x->opts.local_host, host, &way))
         return false;
-    }
-    x->counters.sent++;
-    return !mail_send(x->opts.mail, &way.tun_local, &way.tun_remote, buf, size);
+    mail_send(x->opts.mail, &way.tun_local, &way.tun_remote, buf, size);
+    return true;
+}
+
+static void count_sent(struct exchange *x, bool sent)
+{
+    x->counters.sent += sent;
+    x->counters.no_way += !sent;
+}
+
+void exchange_send(struct exchange *x, topo_ref host, const void *buf, size_t size)
+{
+    count_sent(x, deliver(x, host, buf, size));
+}
+
+/* Workers that have something to tell needn't wait for this one. */
+static void send_unlocked(struct exchange *x, topo_ref host, const void *buf, size_t size)
+{
+    pthread_mutex_unlock(&x->lock);
+    bool sent = deliver(x, host, buf, size);
+    pthread_mutex_lock(&x->lock);
+    count_sent(x, sent);
 }
 
 /* Whatever becomes of it on the way: a copy is kept. */
@@ -200,6 +222,7 @@ void exchange_announce(struct exchange *x)
     free(fetched);
 }
 
+/* Under the lock, but for moments. */
 static uint64_t run_partner(struct exchange *x, struct partner *p, uint64_t now)
 {
     enum { AT_ONCE = 64 };
@@ -212,7 +235,7 @@ static uint64_t run_partner(struct exchange *x, struct partner *p, uint64_t now)
         size = peer_poll(p->peer, now, buf);
         if (!size)
             return more ? now : peer_due(p->peer);
-        exchange_send(x, p->host, buf, size);
+        send_unlocked(x, p->host, buf, size);
     }
     return now;
 }
@@ -221,11 +244,17 @@ uint64_t exchange_run(struct exchange *x, uint64_t now)
 {
     uint64_t next;
 
-    exchange_hear(x, now);
+    pthread_mutex_lock(&x->lock);
+    exchange_take_mail(x, now);
+    x->due = false; /* here it comes */
+    x->next_ns = UINT64_MAX;
+    pthread_mutex_unlock(&x->lock);
+    exchange_announce(x);
     pthread_mutex_lock(&x->lock);
     next = exchange_run_fetches(x, now);
-    for (struct partner *p = x->partners; p; p = p->hh.next)
+    for (struct partner *p = x->partners; p; p = p->hh.next) /* none goes; others may come */
         clock_sooner(&next, run_partner(x, p, now));
+    x->next_ns = next;
     pthread_mutex_unlock(&x->lock);
     exchange_announce(x);
     return next;
@@ -250,6 +279,7 @@ size_t exchange_memory(struct exchange *x)
     for (struct partner *p = x->partners; p; p = p->hh.next)
         size += sizeof *p + peer_memory(p->peer);
     size += x->n_waiting * sizeof(struct waiting);
+    size += x->n_letters * (sizeof(struct letter) + WIRE_MAX);
     pthread_mutex_unlock(&x->lock);
     return size;
 }

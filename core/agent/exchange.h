@@ -78,6 +78,9 @@ uint64_t exchange_run(struct exchange *x, uint64_t now);
 /* The slot of what exchange_callbacks.meet named; topology thread. */
 void exchange_met(struct exchange *x, topo_ref ref, uint64_t now);
 
+/* The host is loaded: what it has said meanwhile is heard now.  Topology thread. */
+void exchange_known(struct exchange *x, topo_ref host, uint64_t now);
+
 /* Asks 'host' for the connections through 'port', which moved here: exchange_callbacks.fetched
  * follows, after 'limit_ns' at the latest.  Once more for the same port: nothing. */
 void exchange_fetch(struct exchange *x, topo_ref port, topo_ref host, uint64_t limit_ns,
@@ -89,7 +92,7 @@ struct exchange_counters {
     uint64_t resent;    /* of them, repeated */
     uint64_t heard;     /* records */
     uint64_t contested; /* of them, contradicted what is known here */
-    uint64_t strangers; /* datagrams of senders that aren't believed */
+    uint64_t strangers; /* datagrams of senders that aren't believed, or not known in time */
     uint64_t malformed;
     uint64_t lost;    /* messages that will never come */
     uint64_t no_way;  /* no tunnel zone shared with a host that should be told */

@@ -8,7 +8,7 @@
 #define ASK_NS     (2 * NSEC_PER_MSEC)
 #define ASK_MAX_NS (50 * NSEC_PER_MSEC)
 #define KEEP_NS    (10 * NSEC_PER_SEC) /* an answer given, for a question that is repeated */
-enum { PIECE = 64 };
+enum { PIECE = 64 /* records */, PIECES = 4 /* told in one go, under the lock */ };
 
 static void send_small(struct exchange *x, topo_ref host, enum wire_type type, uint64_t number,
                        const struct uuid *port, const uint64_t *last)
@@ -135,7 +135,7 @@ static bool tell_some(struct exchange *x, struct partner *p, uint64_t *at, uint6
 {
     struct state_info infos[PIECE];
 
-    for (unsigned pieces = 0; pieces < PIECE; pieces++) {
+    for (unsigned pieces = 0; pieces < PIECES; pieces++) {
         uint32_t n = state_dump(x->opts.state, at, infos, PIECE);
         for (uint32_t i = 0; i < n; i++)
             if (wanted(x, &infos[i], what))

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 
 enum { MEETS_A_SECOND = 20 /* hosts and devices asked for because somebody named them */ };
+#define LETTER_NS (1 * NSEC_PER_SEC) /* a letter is kept at least so long if there is room */
 
 static void change(struct exchange *x, tag_t tag)
 {
@@ -94,9 +95,9 @@ void exchange_met(struct exchange *x, topo_ref ref, uint64_t now)
 }
 
 /* The host that sent it, if it is who it says: a host we share a zone with, from its address in it.
- * One that nobody here has met is looked up, and believed when it says it again. */
+ * One that nobody here has met is looked up; *later: it may be believed then. */
 static topo_ref believe(struct exchange *x, const struct wire_header *h, const struct ip *from,
-                        uint64_t now)
+                        uint64_t now, bool *later)
 {
     topo_ref host = topo_find(x->opts.topo, &h->sender);
     const struct topo_obj *o = topo_get(x->opts.topo, host);
@@ -105,13 +106,15 @@ static topo_ref believe(struct exchange *x, const struct wire_header *h, const s
     if (uuid_equal(&h->sender, &x->opts.host))
         return 0;
     if (!host) {
-        if (may_meet(x, now))
+        *later = may_meet(x, now);
+        if (*later)
             x->cb.meet(x->cb.aux, TOPO_HOST, &h->sender);
         return 0;
     }
     if (topo_kind_of(x->opts.topo, host) != TOPO_HOST)
         return 0;
     if (!o) {
+        *later = true;
         x->cb.need(x->cb.aux, host);
         return 0;
     }
@@ -130,9 +133,41 @@ static void hear_records(struct exchange *x, const uint8_t *buf, size_t size, ui
         hear_record(x, &recs[i], now);
 }
 
+static void due_at(struct exchange *x, uint64_t at)
+{
+    if (at >= x->next_ns)
+        return;
+    x->next_ns = at;
+    x->due = true;
+}
+
+static void drop_letter(struct exchange *x, struct letter *l)
+{
+    DL_DELETE(x->letters, l);
+    x->n_letters--;
+    free(l);
+}
+
+/* Until the sender has been looked up: what it says was sent before a packet that may be here, and
+ * would be said again only after a while. */
+static void keep_letter(struct exchange *x, const struct uuid *sender, const struct ip *from,
+                        const uint8_t *buf, size_t size, uint64_t now)
+{
+    while (x->letters && now > x->letters->at + LETTER_NS)
+        drop_letter(x, x->letters);
+    if (x->n_letters == LETTERS_MAX)
+        return;
+    struct letter *l = mem_alloc(sizeof *l + size);
+    *l = (struct letter){.sender = *sender, .from = *from, .at = now, .size = size};
+    memcpy(l->buf, buf, size);
+    DL_APPEND(x->letters, l);
+    x->n_letters++;
+}
+
 static void hear_one(struct exchange *x, const struct ip *from, const uint8_t *buf, size_t size,
                      uint64_t now)
 {
+    bool later = false;
     struct peer_news news = {0};
     struct wire_header h;
     struct uuid port;
@@ -142,46 +177,82 @@ static void hear_one(struct exchange *x, const struct ip *from, const uint8_t *b
         x->counters.malformed++;
         return;
     }
-    topo_ref host = believe(x, &h, from, now);
-    if (!host) {
-        x->counters.strangers++;
+    topo_ref host = believe(x, &h, from, now, &later);
+    if (later)
+        keep_letter(x, &h.sender, from, buf, size, now);
+    else
+        x->counters.strangers += !host;
+    if (!host)
         return;
-    }
     struct partner *p = exchange_partner(x, host);
     if (h.type == WIRE_ASK && !wire_ask(buf, size, &port)) {
         exchange_asked(x, p, &port, h.number, now);
-        x->due = true;
+        due_at(x, now);
         return;
     }
     if (h.type == WIRE_ANSWER && !wire_answer(buf, size, &last)) {
         exchange_answered(x, p, h.number, last);
-        x->due = true;
+        due_at(x, now);
         return;
     }
     enum peer_verdict v = peer_receive(p->peer, buf, size, now, &news);
     x->counters.malformed += v == PEER_BAD;
     if (v == PEER_TAKE) {
         hear_records(x, buf, size, now);
-        x->due |= exchange_asking(x, host);
+        if (exchange_asking(x, host))
+            due_at(x, now);
     }
     if (news.restarted && !p->retell) {
         p->retell = true;
         p->retell_at = 0;
+        due_at(x, now);
     }
+    due_at(x, peer_due(p->peer));
 }
 
-void exchange_hear(struct exchange *x, uint64_t now)
+void exchange_known(struct exchange *x, topo_ref host, uint64_t now)
+{
+    const struct uuid *id = topo_id(x->opts.topo, host);
+    struct letter *l, *next, *its = NULL;
+
+    pthread_mutex_lock(&x->lock);
+    DL_FOREACH_SAFE(x->letters, l, next)
+    {
+        if (!uuid_equal(&l->sender, id))
+            continue;
+        DL_DELETE(x->letters, l);
+        x->n_letters--;
+        DL_APPEND(its, l);
+    }
+    bool any = its;
+    DL_FOREACH_SAFE(its, l, next)
+    {
+        hear_one(x, &l->from, l->buf, l->size, now);
+        free(l);
+    }
+    pthread_mutex_unlock(&x->lock);
+    if (any)
+        exchange_announce(x);
+}
+
+bool exchange_take_mail(struct exchange *x, uint64_t now)
 {
     uint8_t buf[2048];
     struct ip from;
     bool any = false;
     int size;
 
-    pthread_mutex_lock(&x->lock); /* what another thread is just hearing counts as heard, too */
     while ((size = mail_recv(x->opts.mail, &from, buf, sizeof buf)) > 0) {
         hear_one(x, &from, buf, (size_t)size, now);
         any = true;
     }
+    return any;
+}
+
+void exchange_hear(struct exchange *x, uint64_t now)
+{
+    pthread_mutex_lock(&x->lock); /* what another thread is just hearing counts as heard, too */
+    bool any = exchange_take_mail(x, now);
     pthread_mutex_unlock(&x->lock);
     if (any)
         exchange_announce(x);

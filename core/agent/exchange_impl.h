@@ -18,7 +18,10 @@
 #include "state/peer.h"
 #include "topology/policy.h"
 
-enum { WAITING_MAX = 4096 /* records whose device isn't interned yet */ };
+enum {
+    WAITING_MAX = 4096, /* records whose device isn't interned yet */
+    LETTERS_MAX = 64,   /* datagrams of hosts that are being looked up */
+};
 
 /* Another agent. */
 struct partner {
@@ -36,6 +39,16 @@ struct waiting {
     struct wire_record rec;
     uint64_t at;
     struct waiting *prev, *next;
+};
+
+/* A datagram of a host that is being looked up. */
+struct letter {
+    struct uuid sender;
+    struct ip from;
+    uint64_t at;
+    struct letter *prev, *next;
+    size_t size;
+    uint8_t buf[];
 };
 
 /* A port that moved here, or (asked) whose connections are told to another host. */
@@ -64,6 +77,8 @@ struct exchange {
     struct partner *partners;
     struct waiting *waiting;
     unsigned n_waiting;
+    struct letter *letters; /* oldest first */
+    unsigned n_letters;
     struct fetch *fetches;
     struct moved *moved;
     uint64_t questions;
@@ -75,11 +90,12 @@ struct exchange {
     struct tag_change *changes;
     topo_ref *fetched;
     size_t n_fetched;
-    bool due; /* a question or an answer: who waits for it shall not wait for the next timer */
+    uint64_t next_ns; /* when exchange_run() wanted to be called */
+    bool due;         /* sooner than that: who waits for it shall not wait for the next timer */
 };
 
 struct partner *exchange_partner(struct exchange *x, topo_ref host);
-bool exchange_send(struct exchange *x, topo_ref host, const void *buf, size_t size);
+void exchange_send(struct exchange *x, topo_ref host, const void *buf, size_t size);
 void exchange_tell_one(struct exchange *x, struct partner *p, const struct state_rec *rec,
                        const struct state_via *via, uint64_t idle_ns, uint64_t now);
 void exchange_close(struct exchange *x, struct partner *p, uint64_t now);
@@ -91,6 +107,7 @@ topo_ref exchange_other(const struct exchange *x, topo_ref port);
 void exchange_moves(struct exchange *x, topo_ref port, topo_ref host);
 
 /* exchange_hear.c */
+bool exchange_take_mail(struct exchange *x, uint64_t now); /* under the lock; true: some */
 void exchange_commit(struct exchange *x, const struct wire_record *r, topo_ref device,
                      uint64_t now);
 

@@ -81,6 +81,7 @@ void agent_fetch(struct agent *a, topo_ref port, topo_ref host, uint64_t now)
 
 uint64_t agent_run_mail(struct agent *a, uint64_t now)
 {
+    __atomic_store_n(&a->mail.posted, 0, __ATOMIC_SEQ_CST); /* before looking: see inbox_take() */
     uint64_t next = a->exchange ? exchange_run(a->exchange, now) : UINT64_MAX;
 
     rcu_quiescent_state();

@@ -424,6 +424,66 @@ static void strangers_are_not_believed(void **arg)
     down(c);
 }
 
+/* h3 has never had to do with h2, which looks it up, and then knows what it said. */
+static void a_stranger_is_heard_once_it_is_known(void **arg)
+{
+    struct wire_header h = {.type = WIRE_RECORDS, .life = 5, .number = 1};
+    struct state_rec rec = {.kind = STATE_CONN, .fwd = {.proto = 17, .sport = 53, .dport = 2000}};
+    struct ip h3 = ip_from4(htonl(0xc0000203)), h2 = ip_from4(htonl(0xc0000202));
+    struct cloud *c = up();
+    struct exchange_counters x;
+    struct wire_writer w;
+    uint8_t buf[WIRE_MAX];
+
+    (void)arg;
+    b_only_answers(c);
+    ip_parse("10.0.0.2", &rec.fwd.src);
+    ip_parse("10.0.0.1", &rec.fwd.dst);
+    assert_null(
+        topo_get(agent_topo(c->h[1].agent), topo_find(agent_topo(c->h[1].agent), &c->h[2].id)));
+    h.sender = c->h[2].id;
+    wire_begin(&w, buf, sizeof buf, &h);
+    assert_true(wire_add_rec(&w, &rec, &c->bridge, 0, NULL, 0));
+    assert_int_equal(mail_send(c->h[2].mail, &h3, &h2, buf, w.size), 0);
+    for (unsigned i = 0; i < 8; i++) /* no time passes */
+        run_all(c);
+    agent_exchange(c->h[1].agent, &x);
+    assert_int_equal(x.strangers, 0);
+    assert_int_equal(x.heard, 1);
+    assert_true(passes(c, &c->h[1], 'b', &c->h[0], 2000));
+    down(c);
+}
+
+/* A worker takes in mail that wants an answer: who runs the exchange is woken, once. */
+static void what_a_worker_hears_is_answered_at_once(void **arg)
+{
+    struct ip h1 = ip_from4(htonl(0xc0000201)), h2 = ip_from4(htonl(0xc0000202));
+    struct wire_header h = {.type = WIRE_PROBE, .life = 5, .number = 3};
+    struct cloud *c = up();
+    struct agent *a = c->h[1].agent;
+    struct exchange_counters before, after;
+    struct wire_writer w;
+    uint8_t buf[WIRE_MAX];
+
+    (void)arg;
+    run_all(c);
+    assert_false(inbox_any(agent_mail_inbox(a)));
+    h.sender = c->h[0].id;
+    wire_begin(&w, buf, sizeof buf, &h);
+    assert_int_equal(mail_send(c->h[0].mail, &h1, &h2, buf, w.size), 0);
+    struct flow_key k = frame_from('b', 1, 1);
+    struct frame f = frame_of(&k);
+    assert_int_equal(memory_inject(c->h[1].dp, "b", f.b, f.size), 0);
+    agent_exchange(a, &before);
+    agent_run_worker(a, 0, c->now); /* takes mail before packets */
+    assert_true(inbox_any(agent_mail_inbox(a)));
+    agent_run_mail(a, c->now);
+    agent_exchange(a, &after);
+    assert_int_equal(after.sent, before.sent + 1); /* messages 1 to 3 are missing */
+    assert_false(inbox_any(agent_mail_inbox(a)));
+    down(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -435,6 +495,8 @@ int main(void)
         cmocka_unit_test(a_stateful_group_knows),
         cmocka_unit_test(who_lost_its_memory_is_told_again),
         cmocka_unit_test(strangers_are_not_believed),
+        cmocka_unit_test(a_stranger_is_heard_once_it_is_known),
+        cmocka_unit_test(what_a_worker_hears_is_answered_at_once),
     };
 
     rcu_register_thread();
