@@ -368,6 +368,8 @@ static uint64_t run_check(struct agent *a, uint64_t now)
     int rc = dp_check(a->opts.dp);
 
     a->dp_gone = rc == -ENODEV;
+    if (rc == 1)
+        bindings_taken(a->bindings);
     return a->next_check_ns = rc == -ENOTSUP ? UINT64_MAX : now + CHECK_NS;
 }
 

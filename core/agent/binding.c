@@ -261,6 +261,24 @@ void bindings_iface(struct bindings *bs, const struct net_iface *iface, bool gon
             b->why = "interface gone"; /* another of that name may be there before we look */
 }
 
+static int find_taken(const struct dp_port *p, void *aux)
+{
+    struct bindings *bs = aux;
+    struct binding *b;
+
+    for (b = p->ifindex ? NULL : bs->all; b; b = b->hh.next)
+        if (b->state == SERVED && b->port_no == p->port_no) {
+            b->why = "taken by another program";
+            bs->dirty = true;
+        }
+    return 0;
+}
+
+void bindings_taken(struct bindings *bs)
+{
+    dp_port_each(bs->agent->opts.dp, find_taken, bs);
+}
+
 static bool is_wanted(const struct bindings *bs, const char *ifname)
 {
     const struct binding *b;

@@ -32,6 +32,9 @@ void bindings_free(struct bindings *b, bool keep);
 /* What the store wants; copied. */
 void bindings_want(struct bindings *b, const struct sync_binding *list, size_t n);
 void bindings_iface(struct bindings *b, const struct net_iface *iface, bool gone);
+/* The datapath has lost interfaces to other programs (dp_check): such a port is down, and is taken
+ * over again as soon as that works. */
+void bindings_taken(struct bindings *b);
 /* The machine of the port that moved here runs here: its first packet has come. */
 void bindings_heard(struct bindings *b, topo_ref port);
 /* The loader gave a port another key than asked for. */

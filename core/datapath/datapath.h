@@ -42,7 +42,8 @@ void dp_close(struct dp *dp, bool keep);
 const char *dp_type(const struct dp *dp);
 /* Puts into the kernel again what others took out of it: the datapath, ports, tunnels.  Flows come
  * back as packets miss them.  For the control thread, about once a second.  0: all is there, or is
- * again; -ENOTSUP: nothing to look after (all but ovs); -ENODEV: not to be had now (log). */
+ * again; 1: but for ports whose interface another program has now, dp_port_each() gives them
+ * without one; -ENOTSUP: nothing to look after (all but ovs); -ENODEV: not to be had now (log). */
 int dp_check(struct dp *dp);
 
 /* Ports.  Taking over an interface that is already a port gives its old number. */

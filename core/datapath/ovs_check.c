@@ -33,7 +33,7 @@ static int came_back(struct ovs_dp *d)
     log_warn("datapath",
              "Open vSwitch's datapath %s had been removed under us and is made again; flows follow",
              d->ifname);
-    return 0;
+    return d->n_taken != 0;
 }
 
 static int is_lost(struct ovs_dp *d, int rc, const struct error *e)
@@ -60,15 +60,17 @@ int ovs_check(struct dp *dp)
         ovs_remove(d);
         rc = -ENODEV;
     }
-    if (rc == -ENODEV || rc == -ENOENT) { /* no such datapath; no such family */
+    /* no such datapath; no such family; another family has its number */
+    if (rc == -ENODEV || rc == -ENOENT || rc == -EOPNOTSUPP) {
         rc = make_again(d, &e);
         return rc ? is_lost(d, rc, &e) : came_back(d);
     }
-    if (rc || d->checks++ % PORTS_EVERY)
+    if (rc)
         return rc;
-    rc = ovs_ports_mend(d);
+    if (!(d->checks++ % PORTS_EVERY))
+        rc = ovs_ports_mend(d);
     if (rc > 0)
         log_warn("datapath", "put ports back that had been taken out of %s ports=%d", d->ifname,
                  rc);
-    return MIN(rc, 0);
+    return rc < 0 ? rc : d->n_taken != 0;
 }

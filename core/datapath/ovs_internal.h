@@ -123,7 +123,8 @@ struct ovs_dp {
     atomic_ulong table_full, overlap, exec_failed, exec_ttl, made_again;
     uint64_t unknown_keys;
     unsigned checks;
-    bool lost; /* and it was said */
+    unsigned n_taken; /* ports whose interface another program has, by the last look at them */
+    bool lost;        /* and it was said */
 };
 
 static inline struct ovs_dp *ovs_of(struct dp *dp)

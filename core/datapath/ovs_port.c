@@ -313,14 +313,16 @@ int ovs_port_each(struct dp *dp, dp_port_fn *fn, void *aux)
     return rc;
 }
 
-/* The interface may be gone, or its new namesake be none of Ethernet's: the agent's business. */
+/* The interface may be gone: the agent's business. */
 static int mend_port(struct ovs_dp *d, struct ovs_port *p)
 {
     int rc = if_nametoindex(p->ifname) ? take_over(d, p) : -ENODEV;
 
-    if (rc && rc != -ENODEV && rc != -EINVAL)
-        log_limited(LOG_LVL_WARN, "datapath", "port %s was taken out and can't be put back: %s",
-                    p->ifname, strerror(-rc));
+    if (!rc || rc == -ENODEV)
+        return rc;
+    d->n_taken++;
+    log_limited(LOG_LVL_WARN, "datapath", "port %s was taken out and can't be put back: %s",
+                p->ifname, strerror(-rc));
     return rc;
 }
 
@@ -329,6 +331,7 @@ int ovs_ports_mend(struct ovs_dp *d)
     struct vports all;
     int rc = dump_vports(d, &all), n = 0;
 
+    d->n_taken = 0;
     for (unsigned t = 0; t < ARRAY_SIZE(d->tunnels) && !rc; t++)
         if (d->tunnels[t] && !with_number(&all, OVS_TUNNEL_PORT + t)) {
             rc = ovs_tunnel_make_port(d, t);

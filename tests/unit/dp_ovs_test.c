@@ -366,36 +366,95 @@ static void test_made_again_without_an_interface(void **state)
     rig_close(r);
 }
 
+static void take_out(struct rig *r, uint32_t port_no)
+{
+    struct foreign f;
+    char ifname[16];
+
+    dp_device_name(r->name, "ovs", ifname);
+    foreign_open(&f);
+    assert_int_equal(foreign_dp(&f, ifname, OVS_DP_CMD_GET), 0);
+    ovs_buf_reset(&f.buf, &f.sock);
+    ovs_begin(&f.buf, f.families[OVS_VPORT], OVS_VPORT_CMD_DEL, 0, f.ifindex);
+    ovs_put_u32(&f.buf, OVS_VPORT_ATTR_PORT_NO, port_no);
+    ovs_end(&f.buf);
+    assert_int_equal(ovs_talk_one(&f.sock, &f.buf, NULL, NULL), 0);
+    foreign_close(&f);
+}
+
+/* The last of as many checks as have the ports among them. */
+static int check_ports(struct rig *r)
+{
+    for (unsigned i = 0; i < 4; i++)
+        assert_true(dp_check(r->dp) >= 0);
+    return dp_check(r->dp);
+}
+
 /* A port taken out of our datapath is put back. */
 static void test_port_taken_out(void **state)
 {
     struct frame frame;
-    struct foreign f;
-    char ifname[16];
 
     (void)state;
     if (!have_module())
         skip();
     struct rig *r = well_used(&frame);
 
-    dp_device_name(r->name, "ovs", ifname);
-    foreign_open(&f);
-    assert_int_equal(foreign_dp(&f, ifname, OVS_DP_CMD_GET), 0);
-    for (unsigned i = 0; i < 2; i++) {
-        ovs_buf_reset(&f.buf, &f.sock);
-        ovs_begin(&f.buf, f.families[OVS_VPORT], OVS_VPORT_CMD_DEL, 0, f.ifindex);
-        ovs_put_u32(&f.buf, OVS_VPORT_ATTR_PORT_NO, i ? r->port[1] : OVS_TUNNEL_PORT);
-        ovs_end(&f.buf);
-        assert_int_equal(ovs_talk_one(&f.sock, &f.buf, NULL, NULL), 0);
-    }
-    foreign_close(&f);
+    take_out(r, r->port[1]);
+    take_out(r, OVS_TUNNEL_PORT);
     assert_int_equal(n_tunnel_ports(r), 1);
-    for (unsigned i = 0; i < 5; i++)
-        assert_int_equal(dp_check(r->dp), 0);
+    assert_int_equal(check_ports(r), 0);
     assert_int_equal(n_tunnel_ports(r), 2);
     rig_send(r, 1, &frame);
     rig_expect(r, 2, &frame); /* by its flow, that stayed */
     assert_int_equal(rig_counter(r, "made_again"), 0);
+    rig_close(r);
+}
+
+/* The kernel lets nobody take the interface of a port that is one. */
+static void test_port_in_use(void **state)
+{
+    struct frame frame;
+
+    (void)state;
+    if (!have_module())
+        skip();
+    struct rig *r = well_used(&frame);
+
+    rig_shell("ip link add br9 type bridge");
+    rig_shell("! ip link set p1 nomaster 2>/dev/null");
+    rig_shell("! ip link set p1 master br9 2>/dev/null");
+    rig_send(r, 1, &frame);
+    rig_expect(r, 2, &frame);
+    rig_close(r);
+}
+
+/* Once it was taken out it has another master: that is said, and it is ours again when that one
+ * lets go. */
+static void test_port_taken_by_another(void **state)
+{
+    struct frame frame;
+
+    (void)state;
+    if (!have_module())
+        skip();
+    struct rig *r = well_used(&frame);
+
+    rig_shell("ip link add br9 type bridge");
+    take_out(r, r->port[1]);
+    rig_shell("ip link set p1 master br9");
+    assert_int_equal(check_ports(r), 1);
+    assert_int_equal(rig_port(r, 1).ifindex, 0);
+    assert_true(rig_port(r, 2).ifindex > 0);
+
+    remove_ours(r); /* the same with all made again */
+    assert_int_equal(dp_check(r->dp), 1);
+    assert_int_equal(rig_port(r, 1).ifindex, 0);
+
+    rig_shell("ip link set p1 nomaster");
+    assert_int_equal(check_ports(r), 0);
+    assert_true(rig_port(r, 1).ifindex > 0);
+    expect_well(r, &frame);
     rig_close(r);
 }
 
@@ -597,6 +656,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(test_made_again, rig_teardown),
         cmocka_unit_test_teardown(test_made_again_without_an_interface, rig_teardown),
         cmocka_unit_test_teardown(test_port_taken_out, rig_teardown),
+        cmocka_unit_test_teardown(test_port_in_use, rig_teardown),
+        cmocka_unit_test_teardown(test_port_taken_by_another, rig_teardown),
         cmocka_unit_test_teardown(test_module_unloaded, rig_teardown),
         cmocka_unit_test_teardown(test_answers_lost, rig_teardown),
         cmocka_unit_test_teardown(test_dump_overrun, rig_teardown),
