@@ -21,7 +21,8 @@
 #include "topology/tags.h"
 #include "topology/topology.h"
 
-/* Stable names, in logs, counters, trace and API: sim_reason_name().  Never renumber; append. */
+/* Stable names, in logs, counters, trace and API: sim_reason_name().  (Numbers never leave the
+ * process.) */
 #define SIM_REASONS(X)                                                                             \
     X(NONE, "none")                                                                                \
     X(DELIVERED, "delivered")                                                                      \
@@ -53,7 +54,6 @@
     X(CHAIN_REJECT, "rule-reject")                                                                 \
     X(MISSING_OBJECT, "object-does-not-exist") /* the store has no such object */                  \
     X(TOPOLOGY_TIMEOUT, "topology-not-loaded") /* parked too long for an object */                 \
-    X(TOO_BIG, "packet-too-big")                                                                   \
     X(NO_MEMORY, "too-many-outputs")                                                               \
     X(FRAGMENT, "fragment-not-translatable")                                                       \
     X(LINK_LOCAL, "link-local-not-routed")                                                         \
