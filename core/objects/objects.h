@@ -149,6 +149,38 @@ struct objects_change {
 int objects_changes(struct objects *db, enum schema_type_id type, const struct uuid *id,
                     int64_t since, int64_t *rev, struct objects_change **out, struct error *e);
 
+/* A snapshot: objects that belong to a device, copied into a few nodes beside its log by somebody
+ * who has read them one by one, for those who come after.
+ *   /PLURAL/xx/UUID/snapshot.K
+ *       {"format":1,"rev":N,"parts":P,"objects":[["UUID",{BODY},["HOST",KEY,"INC"]],...],
+ *        "names":{"HOST":"NAME",...}}
+ * Part K of P (1, 2, 4, 8 or 16) has those whose ids begin so, as they were when the change node
+ * was at N or later; a port's third member says who serves it ([]: nobody), and where it is left
+ * out its "active" node has to be read.  "names", of hosts, is in part 0.
+ *
+ * It is a cache and proves nothing: who reads it asks the log what has changed since N, and if the
+ * log doesn't reach back so far, or anything is strange, does without.  It goes with the device and
+ * is in no export. */
+struct objects_copy {
+    struct uuid id;
+    json_t *body;                 /* not validated */
+    struct objects_active active; /* of a port */
+};
+struct objects_snapshot {
+    int64_t rev;                 /* -1: there is none, or none that makes sense */
+    struct objects_copy *copies; /* sorted by id when read */
+    size_t n, room;
+    json_t *names; /* null: none */
+};
+void objects_snapshot_add(struct objects_snapshot *s, const struct objects_copy *copy);
+/* 0, also when there is none.  To be freed. */
+int objects_snapshot_read(struct objects *db, enum schema_type_id type, const struct uuid *id,
+                          struct objects_snapshot *out, struct error *e);
+/* -ESTALE, -EEXIST: somebody else is writing one; -ENOENT: the device is gone; -E2BIG. */
+int objects_snapshot_write(struct objects *db, enum schema_type_id type, const struct uuid *id,
+                           const struct objects_snapshot *s, struct error *e);
+void objects_snapshot_free(struct objects_snapshot *s); /* its contents */
+
 /* The rules of a chain in their order, for who follows it: after a change only what has changed of
  * the order is read again, a few nodes however long the chain. */
 struct objects_order;

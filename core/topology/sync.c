@@ -75,6 +75,8 @@ void sync_close(struct sync *s)
     free(s->work.v);
     free(s->builds.v);
     free(s->stuck.v);
+    free(s->waiting.v);
+    free(s->built.v);
     free(s->missing.v);
     free(s->changes.v);
     free(s->loaded.v);
@@ -368,6 +370,11 @@ static int work(struct sync *s)
             continue;
         /* 'it' lives on: only placeholders go, and they are whole. */
         it->due |= (uint8_t)due;
+        if (rc == -EALREADY) {
+            sync_wait_for_snapshot(s, it);
+            rc = 0;
+            continue;
+        }
         if (sync_store_away(rc)) {
             sync_due(s, it, 0);
             break;
@@ -430,10 +437,11 @@ uint64_t sync_run(struct sync *s, uint64_t now_ns)
     compare(s);
     resolve_doubts(s);
     try_stuck(s);
+    sync_look_for_snapshots(s);
     sync_share_sweep(s);
     sync_sweep(s);
     if (now_ns >= s->retry_at && !(rc = sync_state_flush(s)) && !(rc = sync_alive_flush(s)) &&
-        !(rc = work(s)) && !(rc = sync_share_flush(s)))
+        !(rc = sync_snapshot_flush(s)) && !(rc = work(s)) && !(rc = sync_share_flush(s)))
         s->failures = 0;
     build(s);
     tell(s);

@@ -150,6 +150,7 @@ struct sync_status {
     uint32_t n_unshared;       /* learned or told, not yet in the store */
     uint64_t changes;          /* devices brought up to date */
     uint64_t reloads;          /* of them, read as a whole */
+    uint64_t snapshots;        /* of what was read so, from a snapshot */
     uint64_t reads, writes;    /* nodes read, commits */
     uint64_t conflicts;        /* commits that another writer forestalled */
     uint64_t broken;           /* objects that couldn't be understood */

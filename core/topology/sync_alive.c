@@ -114,7 +114,7 @@ static int list(struct sync *s, const unsigned *groups, size_t n)
     return rc;
 }
 
-int sync_alive_know(struct sync *s, const topo_ref *hosts, size_t n)
+int sync_alive_know(struct sync *s, const topo_ref *hosts, size_t n, bool again)
 {
     bool wanted[ALIVE_GROUPS] = {0};
     unsigned groups[ALIVE_GROUPS];
@@ -126,7 +126,7 @@ int sync_alive_know(struct sync *s, const topo_ref *hosts, size_t n)
         wanted[sync_alive_group(topo_id(s->topo, hosts[i]))] = true;
     for (unsigned i = 0; i < ALIVE_GROUPS && !rc; i++) {
         struct alive_group *g = &s->alive[i];
-        if (!wanted[i] || (g->watched && g->listed))
+        if (!wanted[i] || (!again && g->watched && g->listed))
             continue;
         group_path(i, path);
         if (!g->watched)

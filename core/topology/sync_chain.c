@@ -144,7 +144,7 @@ static int load_logging(struct sync *s, struct logging_item *l)
     int rc = sync_watch_change(s, &l->item);
 
     if (!rc)
-        rc = sync_read_rev(s, &l->item, &rev);
+        rc = sync_read_rev(s, &l->item, &rev, NULL);
     if (!rc)
         rc = sync_bodies(s, ST_LOGGING_RESOURCE, topo_id(s->topo, l->item.ref), 1, &body);
     if (rc)
@@ -355,7 +355,7 @@ static int load(struct sync *s, struct chain_item *c)
 
     /* The revision first: what is read after it is at least as new. */
     if (!rc)
-        rc = sync_read_rev(s, &c->item, &rev);
+        rc = sync_read_rev(s, &c->item, &rev, NULL);
     if (!rc)
         rc = read_body(s, c, &body, &there);
     if (rc)

@@ -73,39 +73,6 @@ int sync_referrers(struct sync *s, enum schema_type_id type, const char *attr,
     return rc == -ENOENT ? 0 : rc;
 }
 
-static void mark(struct sync *s, const topo_ref *ports, size_t n, bool on)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (sync_item(s, ports[i]))
-            sync_item(s, ports[i])->listed = on;
-    }
-}
-
-/* Reads all ports; those that were here before and aren't any more are read too, and found gone. */
-static int load_ports(struct sync *s, struct device_item *d)
-{
-    refs ports = {0};
-    struct uuid *ids;
-    size_t n;
-    int rc = sync_referrers(s, ST_PORT, d->item.kind == TOPO_BRIDGE ? "bridgeId" : "routerId",
-                            &d->item, &ids, &n);
-
-    if (rc)
-        return rc;
-    for (size_t i = 0; i < n; i++)
-        vec_add(&ports, topo_intern(s->topo, TOPO_PORT, &ids[i]));
-    free(ids);
-    mark(s, ports.v, n, true);
-    for (size_t i = 0; i < d->n_ports; i++) {
-        if (sync_item(s, d->ports[i]) && !sync_item(s, d->ports[i])->listed)
-            vec_add(&ports, d->ports[i]);
-    }
-    mark(s, ports.v, n, false);
-    rc = sync_read_ports(s, ports.v, ports.n);
-    free(ports.v);
-    return rc;
-}
-
 static int load_routes(struct sync *s, struct device_item *d, struct topo_lpm **out)
 {
     struct uuid *ids;
@@ -162,13 +129,14 @@ static int read_policy(struct sync *s, struct device_item *d, const json_t *body
     return rc;
 }
 
-static int load_parts(struct sync *s, struct device_item *d, const json_t *body)
+static int load_parts(struct sync *s, struct device_item *d, const json_t *body, int64_t rev,
+                      int64_t from)
 {
     struct topo_lpm *routes = NULL;
     int rc = read_policy(s, d, body);
 
     if (!rc)
-        rc = load_ports(s, d);
+        rc = sync_load_ports(s, d, rev, from);
     if (rc)
         return rc;
     rc = d->item.kind == TOPO_BRIDGE ? sync_seeds_load(s, d) : load_routes(s, d, &routes);
@@ -183,13 +151,13 @@ static int load_parts(struct sync *s, struct device_item *d, const json_t *body)
 
 int sync_load_device(struct sync *s, struct device_item *d)
 {
-    int64_t rev;
+    int64_t rev, from;
     json_t *body;
     int rc = sync_watch_change(s, &d->item);
 
     /* The revision first: what is read after it is at least as new. */
     if (!rc)
-        rc = sync_read_rev(s, &d->item, &rev);
+        rc = sync_read_rev(s, &d->item, &rev, &from);
     if (!rc)
         rc = sync_bodies(s, sync_type(&d->item), topo_id(s->topo, d->item.ref), 1, &body);
     if (rc)
@@ -197,7 +165,7 @@ int sync_load_device(struct sync *s, struct device_item *d)
     if (!body)
         return gone(s, d);
     s->st.reloads++;
-    rc = load_parts(s, d, body);
+    rc = load_parts(s, d, body, rev, from);
     json_decref(body);
     if (!rc)
         rc = sync_refresh_table(s, d);

@@ -169,7 +169,7 @@ static int load(struct sync *s, struct group_item *g)
     int rc = sync_watch_change(s, &g->item);
 
     if (!rc)
-        rc = sync_read_rev(s, &g->item, &rev);
+        rc = sync_read_rev(s, &g->item, &rev, NULL);
     if (!rc)
         rc = sync_bodies(s, ST_IP_ADDR_GROUP, topo_id(s->topo, g->item.ref), 1, &body);
     if (rc)

@@ -90,7 +90,7 @@ int sync_load_hosts(struct sync *s, const topo_ref *hosts, size_t n, const json_
     int rc = n && !s->host && !s->zones_known ? load_all_zones(s) : 0;
 
     if (!rc && n)
-        rc = sync_alive_know(s, hosts, n);
+        rc = sync_alive_know(s, hosts, n, false);
     if (!rc && n)
         rc = read_names(s, hosts, n, names, bodies);
     for (size_t i = 0; i < n && !rc; i++) {
@@ -208,30 +208,121 @@ static void publish_hosts(struct sync *s)
     }
 }
 
+static void take_members(struct sync *s, struct zone_item *z, struct objects_snapshot *all)
+{
+    z->n = 0;
+    for (size_t i = 0; i < all->n; i++)
+        set_member(s, z, &all->copies[i].id, all->copies[i].body);
+}
+
+static int read_copies(struct sync *s, const struct uuid *ids, size_t n,
+                       struct objects_snapshot *out)
+{
+    json_t **bodies = NEW_ARRAY(n, json_t *);
+    int rc = n ? sync_bodies(s, ST_TUNNEL_ZONE_HOST, ids, n, bodies) : 0;
+
+    for (size_t i = 0; i < n && !rc; i++) {
+        const struct objects_copy c = {.id = ids[i], .body = bodies[i]};
+        if (bodies[i])
+            objects_snapshot_add(out, &c);
+        json_decref(bodies[i]);
+    }
+    free(bodies);
+    return rc;
+}
+
+/* What the snapshot has of a member is of use. */
+static bool is_good(struct sync *s, const struct zone_item *z, const struct objects_copy *c)
+{
+    struct uuid zone;
+
+    return sync_valid(s, ST_TUNNEL_ZONE_HOST, &c->id, c->body) &&
+           sync_body_uuid(c->body, "tunnelZoneId", &zone) &&
+           uuid_equal(&zone, topo_id(s->topo, z->item.ref));
+}
+
+/* The members that have changed since, or make no sense, are read. */
+static int use_snapshot(struct sync *s, struct zone_item *z, struct snapshot *sn,
+                        struct objects_snapshot *out)
+{
+    uuids again = {0};
+
+    for (size_t i = 0; i < sn->n_changes; i++) {
+        struct objects_copy *copy = sync_snapshot_find(sn, &sn->changes[i].id);
+        if (sn->changes[i].type != ST_TUNNEL_ZONE_HOST)
+            continue;
+        if (copy) {
+            json_decref(copy->body);
+            copy->body = NULL;
+        }
+        vec_add(&again, sn->changes[i].id);
+    }
+    for (size_t i = 0; i < sn->copy.n; i++) {
+        if (sn->copy.copies[i].body && is_good(s, z, &sn->copy.copies[i]))
+            objects_snapshot_add(out, &sn->copy.copies[i]);
+        else if (sn->copy.copies[i].body)
+            vec_add(&again, sn->copy.copies[i].id);
+    }
+    int rc = read_copies(s, again.v, again.n, out);
+    free(again.v);
+    return rc;
+}
+
+/* As the ports of a device are loaded: sync_ports.c. */
+static int load_members(struct sync *s, struct zone_item *z, int64_t rev, int64_t from)
+{
+    struct objects_snapshot all = {.rev = rev};
+    struct uuid *ids = NULL;
+    struct snapshot sn;
+    int builds = 0;
+    size_t n = 0;
+    int rc = sync_snapshot_read(s, &z->item, from, &sn);
+
+    if (!rc && sn.copy.rev >= 0) {
+        all.rev = sn.rev;
+        rc = use_snapshot(s, z, &sn, &all);
+        if (!rc && sn.n_changes > SNAPSHOT_BEHIND)
+            builds = sync_snapshot_begin(s, &z->item, &z->wait);
+    } else if (!rc) {
+        rc = sync_referrers(s, ST_TUNNEL_ZONE_HOST, "tunnelZoneId", &z->item, &ids, &n);
+        if (!rc && from > 0 && n >= SNAPSHOT_MIN)
+            builds = sync_snapshot_begin(s, &z->item, &z->wait);
+        rc = MIN(rc, builds);
+        if (!rc)
+            rc = read_copies(s, ids, n, &all);
+    }
+    if (!rc) {
+        take_members(s, z, &all);
+        z->wait.since = 0;
+    }
+    if (!rc && builds > 0)
+        sync_snapshot_write(s, &z->item, &all);
+    if (builds > 0)
+        sync_snapshot_end(s, &z->item);
+    sync_snapshot_free(&sn);
+    objects_snapshot_free(&all);
+    free(ids);
+    return rc;
+}
+
 int sync_load_zone(struct sync *s, struct zone_item *z)
 {
-    struct uuid *ids = NULL;
-    int64_t rev = -1;
+    int64_t rev = -1, from = 0;
     json_t *body = NULL;
-    size_t n = 0;
     int rc = sync_watch_change(s, &z->item);
 
     if (!rc)
-        rc = sync_read_rev(s, &z->item, &rev);
+        rc = sync_read_rev(s, &z->item, &rev, &from);
     if (!rc)
         rc = sync_bodies(s, ST_TUNNEL_ZONE, topo_id(s->topo, z->item.ref), 1, &body);
-    if (!rc)
-        rc = sync_referrers(s, ST_TUNNEL_ZONE_HOST, "tunnelZoneId", &z->item, &ids, &n);
     if (!rc) {
-        z->n = 0;
         z->overlay = !strcmp(sync_body_string(body, "type"), "vxlan") ||
                      !strcmp(sync_body_string(body, "type"), "gre");
         z->type =
             !strcmp(sync_body_string(body, "type"), "gre") ? FLOW_TUNNEL_GRE : FLOW_TUNNEL_VXLAN;
-        rc = read_members(s, z, ids, n);
+        rc = load_members(s, z, rev, from);
     }
     json_decref(body);
-    free(ids);
     if (rc)
         return rc;
     z->item.rev = rev;
@@ -431,7 +522,7 @@ int sync_load_own_host(struct sync *s)
         h->item.watched = !rc;
     }
     if (!rc)
-        rc = sync_read_rev(s, &h->item, &rev);
+        rc = sync_read_rev(s, &h->item, &rev, NULL);
     if (!rc)
         rc = load_memberships(s);
     if (!rc)

@@ -5,6 +5,8 @@
  *   sync_read.c     batches of reads; bodies of objects
  *   sync_parse.c    JSON to values
  *   sync_port.c     ports and whether they are active
+ *   sync_ports.c    all ports of a device
+ *   sync_snapshot.c what was copied of a device, for those who come after
  *   sync_device.c   bridges and routers: load, follow the change log, tell ports and routes apart
  *   sync_build.c    bridges and routers: the published object, and what differs from the one before
  *   sync_seeds.c    seeded MACs and addresses of bridges
@@ -109,8 +111,14 @@ struct seed {
     topo_ref port;
 };
 
+/* Somebody else is making a snapshot that we wait for. */
+struct snapshot_wait {
+    uint64_t since, who; /* 0: nobody */
+};
+
 struct device_item {
     struct item item;
+    struct snapshot_wait wait;
     topo_ref *ports; /* sorted */
     uint32_t n_ports, room;
     bool flood;              /* DUE_BUILD: what a flood reaches has changed */
@@ -139,6 +147,7 @@ struct zone_member {
 
 struct zone_item {
     struct item item;
+    struct snapshot_wait wait;
     bool overlay;
     uint8_t type; /* enum flow_tunnel */
     struct zone_member *members;
@@ -184,6 +193,12 @@ struct binding {
     topo_ref previous; /* host, 0 none */
 };
 
+/* An item that becomes due again later. */
+struct waiting {
+    topo_ref ref;
+    uint64_t at;
+};
+
 /* Hosts whose ids begin alike, and which of them are there. */
 enum { ALIVE_GROUPS = 64 };
 struct alive_group {
@@ -210,6 +225,8 @@ struct sync {
     size_t work_at;
     refs stuck; /* refused by the store; queued again at stuck_at */
     uint64_t stuck_at;
+    VEC(struct waiting) waiting;
+    refs built;   /* devices whose "building" node is to be taken away */
     bool polling; /* not all that should be is watched */
     uint64_t poll_at;
     refs builds;        /* devices with DUE_BUILD */
@@ -327,8 +344,11 @@ json_t *sync_json(struct sync *s, const char *what, const struct store_value *v)
 /* bodies[i] (new references, null as above) of ids[i]. */
 int sync_bodies(struct sync *s, enum schema_type_id type, const struct uuid *ids, size_t n,
                 json_t **bodies);
-int sync_get(struct sync *s, const char *path, struct store_value *v);  /* absent: 0, v->rc says */
-int sync_read_rev(struct sync *s, const struct item *it, int64_t *rev); /* of its change node */
+int sync_get(struct sync *s, const char *path, struct store_value *v); /* absent: 0, v->rc says */
+/* Of its change node; *from (unless null): so far back does that reach. */
+int sync_read_rev(struct sync *s, const struct item *it, int64_t *rev, int64_t *from);
+/* As sync_body(), of something read already: borrowed, or null. */
+json_t *sync_valid(struct sync *s, enum schema_type_id type, const struct uuid *id, json_t *body);
 
 /* sync_parse.c: absent or nonsensical members give the default */
 bool sync_body_uuid(const json_t *body, const char *key, struct uuid *id);
@@ -355,7 +375,47 @@ bool sync_same_cidrs(const struct cidr *a, const struct cidr *b, size_t n);
 struct port_state sync_parse_port_state(struct sync *s, const json_t *value);
 uint64_t sync_parse_hex(const char *s); /* 0 when it isn't */
 
+/* sync_snapshot.c */
+enum {
+    SNAPSHOT_MIN = 64,    /* devices with fewer objects are read one by one */
+    SNAPSHOT_BEHIND = 512 /* so many changes later it is made anew */
+};
+struct snapshot {
+    struct objects_snapshot copy; /* copy.rev -1: none */
+    struct objects_change *changes;
+    size_t n_changes; /* since then */
+    int64_t rev;      /* of the log that says so */
+};
+/* What there is of a device whose log reaches back to 'from', with what the log says has changed
+ * since.  To be freed. */
+int sync_snapshot_read(struct sync *s, const struct item *it, int64_t from, struct snapshot *out);
+struct objects_copy *sync_snapshot_find(const struct snapshot *sn, const struct uuid *id);
+void sync_snapshot_free(struct snapshot *sn);
+/* 1: it is up to us to make one, then to be ended; 0: nobody waits for one; -EALREADY: another does
+ * it, be back later. */
+int sync_snapshot_begin(struct sync *s, const struct item *it, struct snapshot_wait *w);
+void sync_snapshot_end(struct sync *s, const struct item *it);
+int sync_snapshot_flush(struct sync *s);
+void sync_snapshot_write(struct sync *s, const struct item *it,
+                         const struct objects_snapshot *copy);
+void sync_wait_for_snapshot(struct sync *s, struct item *it);
+void sync_look_for_snapshots(struct sync *s);
+
 /* sync_port.c */
+/* A port as just read. */
+struct draft {
+    topo_ref ref;
+    json_t *body;
+    struct port_state state;
+};
+typedef VEC(struct draft) drafts;
+int sync_read_drafts(struct sync *s, const topo_ref *ports, size_t n, drafts *out);
+/* The same with 'states' only: bodies are there. */
+int sync_read_states(struct sync *s, struct draft *const *ds, size_t n);
+/* Reads what they refer to ('names' of hosts that need not be asked) and publishes those that
+ * differ.  Ports of other devices that have been read for it stand behind them from then on. */
+int sync_take_drafts(struct sync *s, drafts *ds, const json_t *names);
+void sync_free_drafts(drafts *ds);
 int sync_load_port(struct sync *s, struct port_item *p);
 /* Reads the ports again, with what they refer to, and publishes those that differ. */
 int sync_read_ports(struct sync *s, const topo_ref *ports, size_t n);
@@ -370,6 +430,11 @@ void sync_port_gone(struct sync *s, struct port_item *p);
  * known, because the logs of their devices tell what is new of it; except of one that was read just
  * when its host had lost its session: that one is read again. */
 int sync_ports_of_host(struct sync *s, const struct host_item *h);
+
+/* sync_ports.c */
+/* All ports of a device, from its snapshot or one by one; those that are gone are found out, too.
+ * Its change node was at 'rev' and reached back to 'from' before. */
+int sync_load_ports(struct sync *s, struct device_item *d, int64_t rev, int64_t from);
 
 /* sync_device.c */
 int sync_load_device(struct sync *s, struct device_item *d);
@@ -420,8 +485,9 @@ int sync_change_zone(struct sync *s, struct zone_item *z);
 /* sync_alive.c */
 unsigned sync_alive_group(const struct uuid *host);
 void sync_alive_path(const struct uuid *host, uint64_t inc, char path[STORE_PATH_MAX]);
-/* Follows the groups of these hosts from now on. */
-int sync_alive_know(struct sync *s, const topo_ref *hosts, size_t n);
+/* Follows the groups of these hosts from now on; 'again': and lists them now if it does so already.
+ */
+int sync_alive_know(struct sync *s, const topo_ref *hosts, size_t n, bool again);
 int sync_alive_again(struct sync *s, const struct uuid *host); /* lists its group now */
 void sync_alive_due(struct sync *s, unsigned group);           /* something in it has changed */
 int sync_alive_flush(struct sync *s);

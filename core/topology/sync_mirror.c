@@ -33,7 +33,7 @@ int sync_load_mirror(struct sync *s, struct item *it)
     int rc = sync_watch_change(s, it);
 
     if (!rc)
-        rc = sync_read_rev(s, it, &rev);
+        rc = sync_read_rev(s, it, &rev, NULL);
     if (rc || (it->loaded && rev == it->rev && !topo_get(s->topo, it->ref)->missing))
         return rc;
     rc = sync_bodies(s, ST_MIRROR, topo_id(s->topo, it->ref), 1, &body);

@@ -2,16 +2,7 @@
 
 #include "topology/sync_policy.h"
 
-/* A port as just read. */
-struct draft {
-    topo_ref ref;
-    json_t *body;
-    struct port_state state;
-};
-
-typedef VEC(struct draft) drafts;
-
-static int read_drafts(struct sync *s, const topo_ref *ports, size_t n, drafts *out)
+int sync_read_drafts(struct sync *s, const topo_ref *ports, size_t n, drafts *out)
 {
     char path[STORE_PATH_MAX];
     struct batch b;
@@ -31,6 +22,26 @@ static int read_drafts(struct sync *s, const topo_ref *ports, size_t n, drafts *
         d.state = sync_parse_port_state(s, active);
         json_decref(active);
         vec_add(out, d);
+    }
+    sync_batch_free(&b);
+    return rc;
+}
+
+int sync_read_states(struct sync *s, struct draft *const *ds, size_t n)
+{
+    char path[STORE_PATH_MAX];
+    struct batch b;
+
+    sync_batch_init(&b, s);
+    for (size_t i = 0; i < n; i++) {
+        objects_state_path(ST_PORT, topo_id(s->topo, ds[i]->ref), "active", path);
+        sync_batch_add(&b, path);
+    }
+    int rc = n ? sync_batch_run(&b) : 0;
+    for (size_t i = 0; i < n && !rc; i++) {
+        json_t *active = sync_json(s, "an active node", &b.values[i]);
+        ds[i]->state = sync_parse_port_state(s, active);
+        json_decref(active);
     }
     sync_batch_free(&b);
     return rc;
@@ -228,28 +239,38 @@ static int set_port(struct sync *s, const struct draft *d)
     return 0;
 }
 
+int sync_take_drafts(struct sync *s, drafts *ds, const json_t *names)
+{
+    refs peers = {0}, hosts = {0};
+    size_t own = ds->n;
+
+    wants(s, ds, 0, &peers, &hosts);
+    int rc = sync_read_drafts(s, peers.v, peers.n, ds);
+    wants(s, ds, own, NULL, &hosts);
+    if (!rc)
+        rc = sync_load_hosts(s, hosts.v, hosts.n, names);
+    for (size_t i = 0; i < ds->n && !rc; i++)
+        rc = set_port(s, &ds->v[i]);
+    unlist(s, &peers);
+    unlist(s, &hosts);
+    return rc;
+}
+
+void sync_free_drafts(drafts *ds)
+{
+    for (size_t i = 0; i < ds->n; i++)
+        json_decref(ds->v[i].body);
+    free(ds->v);
+}
+
 int sync_read_ports(struct sync *s, const topo_ref *ports, size_t n)
 {
     drafts ds = {0};
-    refs peers = {0}, hosts = {0};
-    int rc = read_drafts(s, ports, n, &ds);
+    int rc = sync_read_drafts(s, ports, n, &ds);
 
-    if (!rc) {
-        wants(s, &ds, 0, &peers, &hosts);
-        size_t own = ds.n;
-        rc = read_drafts(s, peers.v, peers.n, &ds);
-        wants(s, &ds, own, NULL, &hosts);
-    }
     if (!rc)
-        rc = sync_load_hosts(s, hosts.v, hosts.n, NULL);
-    for (size_t i = 0; i < ds.n; i++) {
-        if (!rc)
-            rc = set_port(s, &ds.v[i]);
-        json_decref(ds.v[i].body);
-    }
-    free(ds.v);
-    unlist(s, &peers);
-    unlist(s, &hosts);
+        rc = sync_take_drafts(s, &ds, NULL);
+    sync_free_drafts(&ds);
     return rc;
 }
 

@@ -77,7 +77,7 @@ int sync_load_port_group(struct sync *s, struct port_group_item *g)
     int rc = sync_watch_change(s, &g->item);
 
     if (!rc)
-        rc = sync_read_rev(s, &g->item, &rev);
+        rc = sync_read_rev(s, &g->item, &rev, NULL);
     if (rc || (g->item.loaded && rev == g->item.rev && old && !old->missing))
         return rc;
     rc = sync_bodies(s, ST_PORT_GROUP, topo_id(s->topo, g->item.ref), 1, &body);

@@ -35,7 +35,7 @@ static int load(struct sync *s, struct qos_item *q)
     int rc = sync_watch_change(s, &q->item);
 
     if (!rc)
-        rc = sync_read_rev(s, &q->item, &rev);
+        rc = sync_read_rev(s, &q->item, &rev, NULL);
     if (!rc)
         rc = first_rule(s, q, ST_QOS_DSCP_RULE, &dscp);
     if (!rc)
@@ -97,7 +97,7 @@ int sync_work_qos(struct sync *s, struct qos_item *q, unsigned due)
     int rc = 0;
 
     if (q->item.loaded && !(due & DUE_LOAD)) {
-        rc = sync_read_rev(s, &q->item, &rev);
+        rc = sync_read_rev(s, &q->item, &rev, NULL);
         if (!rc && rev == was)
             return 0;
     }

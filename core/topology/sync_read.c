@@ -63,18 +63,27 @@ json_t *sync_json(struct sync *s, const char *what, const struct store_value *v)
     return j;
 }
 
+json_t *sync_valid(struct sync *s, enum schema_type_id type, const struct uuid *id, json_t *body)
+{
+    char text[UUID_STRLEN];
+    struct error e = {0};
+
+    if (!body || !schema_validate(&schema_types[type], body, false, true, &e))
+        return body;
+    s->st.broken++;
+    log_limited(LOG_LVL_WARN, "topology", "%s %s makes no sense: field %s: %s",
+                schema_types[type].name, uuid_format(id, text), e.field, e.message);
+    return NULL;
+}
+
 json_t *sync_body(struct sync *s, enum schema_type_id type, const struct uuid *id,
                   const struct store_value *v)
 {
     char text[UUID_STRLEN], what[96];
-    struct error e = {0};
 
     snprintf(what, sizeof what, "%s %s", schema_types[type].name, uuid_format(id, text));
     json_t *body = sync_json(s, what, v);
-    if (body && schema_validate(&schema_types[type], body, false, true, &e)) {
-        s->st.broken++;
-        log_limited(LOG_LVL_WARN, "topology", "%s is treated as missing: field %s: %s", what,
-                    e.field, e.message);
+    if (body && !sync_valid(s, type, id, body)) { /* treated as missing */
         json_decref(body);
         return NULL;
     }
@@ -99,7 +108,7 @@ int sync_bodies(struct sync *s, enum schema_type_id type, const struct uuid *ids
     return rc;
 }
 
-int sync_read_rev(struct sync *s, const struct item *it, int64_t *rev)
+int sync_read_rev(struct sync *s, const struct item *it, int64_t *rev, int64_t *from)
 {
     struct store_value v;
     char path[STORE_PATH_MAX];
@@ -110,6 +119,8 @@ int sync_read_rev(struct sync *s, const struct item *it, int64_t *rev)
         return rc;
     json_t *j = sync_json(s, path, &v);
     *rev = sync_body_int(j, "rev", 0, 0, INT64_MAX);
+    if (from)
+        *from = sync_body_int(j, "from", 0, 0, INT64_MAX);
     json_decref(j);
     store_value_free(&v);
     return 0;
