@@ -1,6 +1,6 @@
 /* What the loader may find in the store: any bytes as an object of a kind it loads, as a device's
- * change node, as the order of a chain, as a port's or host's state, as the log or a chunk of a
- * learned table.
+ * change node, as a snapshot of a device, as the order of a chain, as a port's or host's state, as
+ * the log or a chunk of a learned table.
  *
  * The first byte chooses the node, the rest is its content; with the top bit set the rest is pairs
  * of place and byte to be written over the good content.  Nothing may break, and when the node says
@@ -43,6 +43,7 @@ static struct world {
         enum schema_type_id device_type, type;
         char *good;
         size_t size;
+        bool snapshot; /* of the device, which is to be loaded again */
     } nodes[N_NODES];
     size_t n;
     char log[256];
@@ -108,12 +109,57 @@ static void object(enum schema_type_id type, const struct uuid *id, enum schema_
     n->device = *device;
 }
 
+/* The bridge's change node. */
+static void put_log(int64_t rev)
+{
+    char path[STORE_PATH_MAX], log[96];
+
+    objects_change_path(ST_BRIDGE, &w.bridge, path);
+    snprintf(log, sizeof log, "{\"rev\":%lld,\"from\":1,\"log\":[]}", (long long)rev);
+    put(path, log, strlen(log));
+}
+
+static void add_copy(struct objects_snapshot *sn, const struct uuid *id)
+{
+    char path[STORE_PATH_MAX];
+    struct store_value v;
+
+    objects_path(ST_PORT, id, path);
+    if (store_get(w.store, path, &v, NULL))
+        abort();
+    const struct objects_copy c = {.id = *id, .body = json_loadb(v.data, v.size, 0, NULL)};
+    objects_snapshot_add(sn, &c);
+    json_decref(c.body);
+    store_value_free(&v);
+}
+
+/* A log that might come after a snapshot, and that; at each input the loader finds it has gone
+ * back, and loads the bridge again. */
+#define REV (INT64_C(1) << 40)
+static void make_snapshot(void)
+{
+    struct objects_snapshot sn = {.rev = 1, .names = json_pack("{s:s}", text(&w.host), "h")};
+
+    put_log(REV);
+    add_copy(&sn, &w.vm);
+    add_copy(&sn, &w.link);
+    if (objects_snapshot_write(w.db, ST_BRIDGE, &w.bridge, &sn, NULL))
+        abort();
+    objects_snapshot_free(&sn);
+    objects_path(ST_BRIDGE, &w.bridge, w.nodes[w.n].path);
+    strcat(w.nodes[w.n].path, "/snapshot.0");
+    node(NULL)->snapshot = true;
+}
+
 /* Tells the watchers of its device that the node has changed. */
 static void bump(const struct node *n)
 {
     char path[STORE_PATH_MAX];
     struct store_value v;
+    static int64_t back;
 
+    if (n->snapshot)
+        put_log(REV - 1 - back++ % 2);
     if (uuid_is_zero(&n->device))
         return;
     objects_change_path(n->device_type, &n->device, path);
@@ -240,6 +286,7 @@ static void make_nodes(void)
     object(ST_ROUTE, &w.route, ST_ROUTER, &w.router);
     object(ST_TUNNEL_ZONE_HOST, &w.member, ST_TUNNEL_ZONE, &w.zone);
     object(ST_IP_MAC, &w.addr, ST_BRIDGE, &w.bridge);
+    make_snapshot();
     objects_change_path(ST_BRIDGE, &w.bridge, w.nodes[w.n].path);
     node(NULL);
     /* Two names, so that the node is asked, and garbage between them. */
@@ -360,6 +407,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     run();
     put(n->path, n->good, n->size);
     bump(n);
+    if (n->snapshot)
+        run();
     for (size_t i = 0; i < w.n; i++)
         put(w.nodes[i].path, w.nodes[i].good, w.nodes[i].size);
     run();
