@@ -7,7 +7,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define CHECK_NS NSEC_PER_SEC /* between two looks whether the datapath is still there */
+#define CHECK_NS NSEC_PER_SEC       /* between two looks whether the datapath is still there */
+#define PORTS_NS (3 * NSEC_PER_SEC) /* until a host that starts is alive, ports or not */
 #define LOCALS_NS                                                                                  \
     (500 * NSEC_PER_MSEC) /* until a tunnel address that isn't there yet is tried again */
 
@@ -166,6 +167,7 @@ static int open_sync(struct agent *a, struct error *e)
     struct sync_options o = a->opts.sync;
 
     o.host = a->opts.host;
+    o.ports_ns = PORTS_NS;
     a->topo = topo_new();
     int rc = sync_open(a->opts.store, a->topo, &o, &cb, &a->sync, e);
     if (!rc)
@@ -341,6 +343,7 @@ static void pass_start(void *agent, void *aux)
 {
     struct agent *a = agent;
 
+    sync_ports_told(a->sync);
     for (unsigned i = 0; i < a->n_workers; i++) {
         uint64_t *when = NEW(uint64_t);
         *when = *(uint64_t *)aux;

@@ -431,6 +431,7 @@ uint64_t sync_run(struct sync *s, uint64_t now_ns)
             (int64_t)wall.tv_sec * (int64_t)NSEC_PER_SEC + wall.tv_nsec - (int64_t)now_ns;
     }
     s->now = now_ns;
+    s->n_runs++;
     s->next = UINT64_MAX;
     take_events(s);
     sync_take_inbox(s);

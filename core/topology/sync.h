@@ -66,6 +66,8 @@ struct sync_options {
     uint64_t jitter_ns;       /* comparing after a reconnect takes so long [5 s] */
     uint64_t doubt_ns;        /* a host that isn't alive after a reconnect of ours counts as dead
                                * after so long: it may only come later than we [15 s] */
+    uint64_t ports_ns;        /* this host is said to be alive together with its ports, once
+                               * sync_ports_told(), or after so long without [0: at once] */
 };
 
 /* A virtual port that the store binds to an interface of this host. */
@@ -137,6 +139,8 @@ uint32_t sync_port_up(struct sync *s, topo_ref port, uint32_t preferred);
 /* The port moved here from another host, where its machine perhaps still is: the one that serves it
  * there does so too, and packets go to both, until this is called again with false. */
 void sync_port_moving(struct sync *s, topo_ref port, bool moving);
+/* All ports that this host serves as it starts have been named (sync_port_up()). */
+void sync_ports_told(struct sync *s);
 /* Not any more; the MACs learned behind it are withdrawn. */
 void sync_port_down(struct sync *s, topo_ref port);
 

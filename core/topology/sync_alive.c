@@ -68,7 +68,7 @@ static void look_at(struct sync *s, const char *name)
     }
     struct host_item *h = sync_host_item(s, topo_find(s->topo, &host));
     if (h && h->item.loaded)
-        sync_due(s, &h->item, DUE_ALIVE);
+        sync_due_first(s, &h->item, DUE_ALIVE); /* what its ports say hangs on it */
 }
 
 /* Both are sorted. */

@@ -125,6 +125,32 @@ static int look_at_own(struct sync *s)
     return rc;
 }
 
+/* A host that comes back says in one commit that it is there and which ports it serves.  Both are
+ * taken in together: ports that seem to be served by nobody, if only for a moment, lose packets. */
+static int hear_of_ports(struct sync *s, const struct host_item *h)
+{
+    refs devices = {0};
+    int rc = 0;
+
+    for (topo_ref r = 1; r < s->n_items; r++) {
+        const struct port_item *p = sync_port(s, r);
+        struct device_item *d =
+            p && p->state.now.host == h->item.ref ? sync_device(s, p->device) : NULL;
+        if (!d || !d->item.loaded || d->item.due & DUE_LOAD || d->heard_run == s->n_runs)
+            continue;
+        d->heard_run = s->n_runs;
+        vec_add(&devices, d->item.ref);
+    }
+    for (size_t i = 0; i < devices.n && !rc; i++) {
+        struct device_item *d = sync_device(s, devices.v[i]);
+        rc = sync_change_device(s, d);
+        if (!rc)
+            d->item.due &= (uint8_t)~DUE_CHANGE;
+    }
+    free(devices.v);
+    return rc;
+}
+
 int sync_host_alive(struct sync *s, struct host_item *h)
 {
     bool alive;
@@ -147,7 +173,9 @@ int sync_host_alive(struct sync *s, struct host_item *h)
     h->inc = inc;
     h->stale = true;
     publish_host(s, h, NULL);
-    rc = sync_ports_of_host(s, h);
+    rc = alive && h->item.ref != s->host ? hear_of_ports(s, h) : 0;
+    if (!rc)
+        rc = sync_ports_of_host(s, h);
     if (!rc)
         sync_tables_of_host(s, h);
     h->stale = rc != 0;

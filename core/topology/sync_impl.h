@@ -130,6 +130,7 @@ struct device_item {
     VEC(struct seed) seeds;  /* sorted by id */
     struct dhcp_state *dhcp; /* null: never had a subnet */
     struct table *table;
+    uint64_t heard_run; /* its log has been read in this run because of a host that came back */
 };
 
 struct host_item {
@@ -215,6 +216,7 @@ struct sync {
     uint64_t inc;    /* of this life of this host's agent */
     uint64_t secret; /* nobody names what we make */
     uint64_t now, next;
+    uint64_t n_runs;
     int64_t wall_offset; /* wall clock minus 'now', ns */
     int fd, wake;
 
@@ -256,6 +258,8 @@ struct sync {
     struct own_port *own_ports;
     unsigned n_own_due;
     uint64_t own_at;        /* no port is written before */
+    bool ports_told;        /* sync_ports_told() */
+    uint64_t alone_at;      /* that the host is alive is said without its ports */
     unsigned own_conflicts; /* with other agents, in a row */
     VEC(struct binding) bindings;
     bool bindings_changed;
@@ -279,6 +283,7 @@ struct item *sync_item(struct sync *s, topo_ref ref); /* null: none */
  * uses the same id for something of another kind already: then it is nothing to us. */
 void *sync_item_new(struct sync *s, topo_ref ref, uint8_t kind, size_t size);
 void sync_due(struct sync *s, struct item *it, unsigned due);
+void sync_due_first(struct sync *s, struct item *it, unsigned due); /* before what is due already */
 void sync_item_free(struct sync *s, struct item *it);
 void sync_wants_run(struct sync *s, uint64_t at);
 void sync_changed(struct sync *s, tag_t tag);

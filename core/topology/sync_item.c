@@ -64,6 +64,17 @@ void sync_due(struct sync *s, struct item *it, unsigned due)
     }
 }
 
+void sync_due_first(struct sync *s, struct item *it, unsigned due)
+{
+    bool queued = it->queued;
+
+    sync_due(s, it, due);
+    if (queued)
+        return;
+    s->work.v[s->work.n - 1] = s->work.v[s->work_at];
+    s->work.v[s->work_at] = it->ref;
+}
+
 void sync_wants_run(struct sync *s, uint64_t at)
 {
     s->next = MIN(s->next, MAX(at, s->now));

@@ -79,10 +79,10 @@ static int write_host(struct sync *s)
     return rc;
 }
 
-/* Makes the node say 'text' as an ephemeral of ours, whatever life left one there before, in one
- * commit with 'ops'. */
-static int try_ephemeral(struct sync *s, const char *path, const char *text, struct store_op *ops,
-                         size_t n)
+/* The operations that make the node say 'text' as an ephemeral of ours, whatever life left one
+ * there before: two at most. */
+static int add_ephemeral(struct sync *s, const char *path, const char *text, struct store_op *ops,
+                         size_t *n)
 {
     struct store_value v;
     int rc = sync_get(s, path, &v);
@@ -90,13 +90,18 @@ static int try_ephemeral(struct sync *s, const char *path, const char *text, str
     if (rc)
         return rc;
     if (!v.rc)
-        ops[n++] = (struct store_op){.type = STORE_DELETE, .path = path, .version = v.version};
-    ops[n++] = (struct store_op){.type = STORE_CREATE,
-                                 .flags = STORE_EPHEMERAL | STORE_PARENTS,
-                                 .path = path,
-                                 .data = text,
-                                 .size = strlen(text)};
+        ops[(*n)++] = (struct store_op){.type = STORE_DELETE, .path = path, .version = v.version};
+    ops[(*n)++] = (struct store_op){.type = STORE_CREATE,
+                                    .flags = STORE_EPHEMERAL | STORE_PARENTS,
+                                    .path = path,
+                                    .data = text,
+                                    .size = strlen(text)};
     store_value_free(&v);
+    return 0;
+}
+
+static int commit(struct sync *s, const struct store_op *ops, size_t n)
+{
     s->st.writes++;
     return store_commit(s->store, ops, n, NULL, NULL);
 }
@@ -111,49 +116,58 @@ static bool forestalled(struct sync *s, int rc)
 
 static int write_ephemeral(struct sync *s, const char *path, const char *text)
 {
-    struct store_op ops[2];
     int rc, tries = 0;
 
-    do
-        rc = try_ephemeral(s, path, text, ops, 0);
-    while (forestalled(s, rc) && ++tries < TRIES);
+    do {
+        struct store_op ops[2];
+        size_t n = 0;
+        rc = add_ephemeral(s, path, text, ops, &n);
+        rc = rc ? rc : commit(s, ops, n);
+    } while (forestalled(s, rc) && ++tries < TRIES);
     return rc;
 }
 
-/* "alive" and the name beside it, first of all that is made again when a session has expired: see
- * sync_alive.c. */
-static int try_alive(struct sync *s, const char *path, const char *text)
-{
+enum { ALIVE_OPS = LIVES_MAX + 3 };
+
+/* What says that this host is alive: "alive" and the name beside it (sync_alive.c). */
+struct alive_commit {
     struct sync_lives lives;
-    struct store_op ops[LIVES_MAX + 3];
-    char name[STORE_PATH_MAX];
-    size_t n = 0;
-    int rc = sync_alive_lives(s, &lives);
+    char name[STORE_PATH_MAX], path[STORE_PATH_MAX], text[160];
+    struct store_op ops[ALIVE_OPS];
+    size_t n;
+};
+
+static int add_alive(struct sync *s, struct alive_commit *a)
+{
+    int64_t since = ((int64_t)s->now + s->wall_offset) / (int64_t)NSEC_PER_SEC;
+    int rc = sync_alive_lives(s, &a->lives);
 
     if (rc)
         return rc;
-    for (; n < lives.n; n++)
-        ops[n] =
-            (struct store_op){.type = STORE_DELETE, .path = lives.paths[n], .version = STORE_ANY};
-    sync_alive_path(&s->opt.host, s->inc, name);
-    ops[n++] = (struct store_op){
-        .type = STORE_CREATE, .flags = STORE_EPHEMERAL | STORE_PARENTS, .path = name, .data = ""};
-    return try_ephemeral(s, path, text, ops, n);
+    for (a->n = 0; a->n < a->lives.n; a->n++)
+        a->ops[a->n] = (struct store_op){
+            .type = STORE_DELETE, .path = a->lives.paths[a->n], .version = STORE_ANY};
+    sync_alive_path(&s->opt.host, s->inc, a->name);
+    objects_state_path(ST_HOST, &s->opt.host, "alive", a->path);
+    snprintf(a->text, sizeof a->text,
+             "{\"inc\":\"%016" PRIx64 "\",\"since\":%" PRId64 ",\"version\":\"%s\"}", s->inc, since,
+             MN_VERSION);
+    a->ops[a->n++] = (struct store_op){.type = STORE_CREATE,
+                                       .flags = STORE_EPHEMERAL | STORE_PARENTS,
+                                       .path = a->name,
+                                       .data = ""};
+    return add_ephemeral(s, a->path, a->text, a->ops, &a->n);
 }
 
 static int write_alive(struct sync *s)
 {
-    char path[STORE_PATH_MAX];
+    struct alive_commit a;
     int rc, tries = 0;
-    int64_t since = ((int64_t)s->now + s->wall_offset) / (int64_t)NSEC_PER_SEC;
-    char *text = mem_printf("{\"inc\":\"%016" PRIx64 "\",\"since\":%" PRId64 ",\"version\":\"%s\"}",
-                            s->inc, since, MN_VERSION);
 
-    objects_state_path(ST_HOST, &s->opt.host, "alive", path);
-    do
-        rc = try_alive(s, path, text);
-    while (forestalled(s, rc) && ++tries < TRIES);
-    free(text);
+    do {
+        rc = add_alive(s, &a);
+        rc = rc ? rc : commit(s, a.ops, a.n);
+    } while (forestalled(s, rc) && ++tries < TRIES);
     return rc;
 }
 
@@ -267,7 +281,8 @@ void sync_state_again(struct sync *s, topo_ref port)
 struct port_commit {
     struct own_port *ports[PORTS_PER_COMMIT];
     char texts[PORTS_PER_COMMIT][STATE_TEXT];
-    struct store_op ops[2 + 2 * PORTS_PER_COMMIT];
+    struct alive_commit alive; /* empty unless that is due */
+    struct store_op ops[ALIVE_OPS + 2 + 2 * PORTS_PER_COMMIT];
     size_t n_ports, n_ops;
     json_t *entries;
 };
@@ -404,17 +419,23 @@ static int try_ports(struct sync *s, struct port_commit *co, const struct device
     }
     co->entries = json_array();
     int rc = sync_batch_run(&b);
+    /* In front: when a session has expired, its nodes are made again newest first. */
+    if (!rc && s->host_due & STATE_ALIVE)
+        rc = add_alive(s, &co->alive);
+    for (; co->n_ops < co->alive.n && !rc; co->n_ops++)
+        co->ops[co->n_ops] = co->alive.ops[co->n_ops];
     for (size_t i = 0; i < co->n_ports && !rc && !b.values[0].rc; i++)
         add_ops(s, co, i, b.paths.v[1 + i], &b.values[1 + i]);
-    if (!rc && co->n_ops) {
+    if (!rc && co->n_ops > co->alive.n) {
         struct objects_bump bump;
         rc = objects_bump_make(s->db, sync_type(&d->item), topo_id(s->topo, d->item.ref),
                                &b.values[0], co->entries, &bump);
         for (size_t i = 0; i < bump.n; i++)
             co->ops[co->n_ops++] = bump.ops[i];
-        s->st.writes += !rc;
         if (!rc)
-            rc = store_commit(s->store, co->ops, co->n_ops, NULL, NULL);
+            rc = commit(s, co->ops, co->n_ops);
+        if (!rc && co->alive.n)
+            s->host_due &= ~(unsigned)STATE_ALIVE;
         objects_bump_free(&bump);
     }
     json_decref(co->entries);
@@ -456,17 +477,53 @@ static int write_ports(struct sync *s)
     return rc;
 }
 
+void sync_ports_told(struct sync *s)
+{
+    s->ports_told = true;
+}
+
+/* A host that comes back says so together with its ports: in between, nobody would serve them. */
+static bool waits_for_ports(struct sync *s)
+{
+    bool waits = !s->ports_told;
+
+    if (!s->alone_at)
+        s->alone_at = s->now + s->opt.ports_ns;
+    if (s->now >= s->alone_at)
+        return false;
+    for (const struct own_port *p = s->own_ports; p && !waits; p = p->hh.next)
+        waits = p->due && !p->moving && !topo_get(s->topo, p->port);
+    if (waits)
+        sync_wants_run(s, s->alone_at);
+    return waits;
+}
+
+/* With the ports that are due, as many as go into one commit. */
+static int come_alive(struct sync *s)
+{
+    int rc = s->n_own_due ? write_ports(s) : 0;
+
+    if (rc || !(s->host_due & STATE_ALIVE) || (s->own_at > s->now && s->now < s->alone_at))
+        return rc;
+    rc = write_alive(s);
+    if (!rc)
+        s->host_due &= ~(unsigned)STATE_ALIVE;
+    return rc;
+}
+
 static int flush(struct sync *s)
 {
     int rc = 0;
 
     if (s->host_due & STATE_HOST && !(rc = write_host(s)))
         s->host_due &= ~(unsigned)STATE_HOST;
-    if (!rc && s->host_due & STATE_ALIVE && !(rc = write_alive(s)))
-        s->host_due &= ~(unsigned)STATE_ALIVE;
-    if (!rc && s->host_due & STATE_INTERFACES && !(rc = write_interfaces(s)))
+    if (!rc && s->host_due & STATE_ALIVE && !waits_for_ports(s))
+        rc = come_alive(s);
+    if (rc || s->host_due & STATE_ALIVE)
+        return rc;
+    if (s->host_due & STATE_INTERFACES && !(rc = write_interfaces(s)))
         s->host_due &= ~(unsigned)STATE_INTERFACES;
-    return rc || !s->n_own_due ? rc : write_ports(s);
+    return rc || !s->n_own_due || s->own_at > s->now ? rc : write_ports(s);
 }
 
 int sync_state_flush(struct sync *s)

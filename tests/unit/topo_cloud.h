@@ -161,22 +161,29 @@ static inline void on_connection(void *aux, bool connected)
     ((struct agent *)aux)->connected = connected;
 }
 
-/* On a store handle of the test's; 'host' zero: a mere reader. */
-static inline void agent_on(struct agent *a, struct cloud *c, struct store *store,
-                            const struct uuid *host)
+/* On a store handle of the test's; opts.host zero: a mere reader. */
+static inline void agent_with(struct agent *a, struct cloud *c, struct store *store,
+                              const struct sync_options *opts)
 {
-    struct sync_options o = {.host = *host};
     struct sync_callbacks cb = {a, on_changed, on_loaded, on_bound, on_connection};
     struct error e;
 
     memset(a, 0, sizeof *a);
     a->cloud = c;
     a->store = store;
-    a->host = *host;
+    a->host = opts->host;
     a->connected = true;
     a->topo = topo_new();
-    assert_int_equal(sync_open(a->store, a->topo, &o, &cb, &a->sync, &e), 0);
+    assert_int_equal(sync_open(a->store, a->topo, opts, &cb, &a->sync, &e), 0);
     a->learner = sync_learner_new(a->sync);
+}
+
+static inline void agent_on(struct agent *a, struct cloud *c, struct store *store,
+                            const struct uuid *host)
+{
+    struct sync_options o = {.host = *host};
+
+    agent_with(a, c, store, &o);
 }
 
 static inline struct agent *agent_open(struct cloud *c, const struct uuid *host)

@@ -263,6 +263,95 @@ static void a_second_life_replaces_the_first(void **state)
     (void)state;
 }
 
+/* The next life of a host, which says that it is alive together with its ports. */
+static struct agent *next_life(struct cloud *c, const struct uuid *host, const char *name)
+{
+    struct sync_options o = {.host = *host, .ports_ns = 3 * NSEC_PER_SEC};
+    struct agent *a = NEW(struct agent);
+    struct store *store;
+    struct error e;
+
+    assert_int_equal(store_open(c->url, NULL, &store, &e), 0);
+    agent_with(a, c, store, &o);
+    json_t *none = json_array();
+    sync_host(a->sync, name, none);
+    json_decref(none);
+    return a;
+}
+
+/* Each sees what the other does, a millisecond later; to 'a', b's port is served all the time. */
+static void served_for(struct fixture *f, unsigned ms, uint32_t key)
+{
+    for (unsigned i = 0; i < ms; i++) {
+        sync_run(f->b->sync, f->c.now);
+        sync_run(f->a->sync, f->c.now);
+        f->c.now += NSEC_PER_MSEC;
+        const struct topo_port *p = port_of(f->a, &f->p2);
+        assert_true(p->active || p->silent);
+        assert_int_equal(p->tunnel_key, key);
+    }
+}
+
+static void come_back(bool killed)
+{
+    struct fixture *f = up();
+    struct agent *first = f->b;
+    struct uuid host = first->host;
+
+    uint32_t key = sync_port_up(first->sync, ref_of(first, &f->p2), 0);
+    settle(f->a, first);
+    if (!killed) { /* else its session lives on for a while */
+        agent_stop(first);
+        settle(f->a);
+    }
+    uint64_t rev = port_of(f->a, &f->p2)->obj.rev;
+    f->b = next_life(&f->c, &host, "h2");
+    served_for(f, 50, key);
+    assert_int_equal(f->b->n_bindings, 1);
+    sync_port_up(f->b->sync, f->b->bindings[0].port, key);
+    served_for(f, 50, key);
+    assert_int_equal(port_of(f->a, &f->p2)->active, killed);
+    sync_ports_told(f->b->sync);
+    served_for(f, 100, key);
+    assert_true(port_of(f->a, &f->p2)->active);
+    assert_true(topo_host(f->a->topo, ref_of(f->a, &host))->alive);
+    if (killed) { /* not even for a moment was it anything else */
+        assert_int_equal(port_of(f->a, &f->p2)->obj.rev, rev);
+        agent_stop(first);
+        served_for(f, 100, key);
+        assert_true(port_of(f->a, &f->p2)->active);
+    }
+    down(f);
+}
+
+static void a_host_comes_back_with_its_ports(void **state)
+{
+    come_back(false);
+    come_back(true);
+    (void)state;
+}
+
+/* Nobody says that all ports are named, or one of them can't be had. */
+static void ports_are_not_awaited_for_ever(void **state)
+{
+    struct fixture *f = up();
+    struct uuid host = f->b->host;
+
+    agent_stop(f->b);
+    settle(f->a);
+    uint64_t began = f->c.now;
+    f->b = next_life(&f->c, &host, "h2");
+    while (!topo_host(f->a->topo, ref_of(f->a, &host))->alive) {
+        assert_true(f->c.now < began + 10 * NSEC_PER_SEC);
+        sync_run(f->b->sync, f->c.now);
+        sync_run(f->a->sync, f->c.now);
+        f->c.now += 10 * NSEC_PER_MSEC;
+    }
+    assert_true(f->c.now >= began + 3 * NSEC_PER_SEC);
+    down(f);
+    (void)state;
+}
+
 static void zones_are_followed(void **state)
 {
     struct fixture *f = up();
@@ -331,6 +420,8 @@ int main(void)
         cmocka_unit_test(tunnel_keys_are_unique),
         cmocka_unit_test(a_dead_host_serves_nothing),
         cmocka_unit_test(a_second_life_replaces_the_first),
+        cmocka_unit_test(a_host_comes_back_with_its_ports),
+        cmocka_unit_test(ports_are_not_awaited_for_ever),
         cmocka_unit_test(zones_are_followed),
         cmocka_unit_test(a_change_elsewhere_costs_nothing_here),
     };
