@@ -52,6 +52,7 @@ struct scenario {
     unsigned sent_port;
     uint64_t upcalls_before;
     uint16_t ping_id;
+    bool unwanted;     /* what is awaited shall not come */
     char skipped[160]; /* why the file doesn't run on this datapath */
 };
 
