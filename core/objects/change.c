@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { HEAD_ENTRIES = 64, TAIL_ENTRIES = 2048 };
+enum { HEAD_ENTRIES = 64, COMMIT_ENTRIES = 256, TAIL_ENTRIES = 2048 };
 
 /* A device and what of it this plan changes. */
 struct bump {
@@ -200,7 +200,7 @@ static void keep_newest(struct change_log *l)
 
     while (n < json_array_size(l->entries) && rev_at(l->entries, n) == l->rev)
         n++;
-    cut(l, n > HEAD_ENTRIES ? 0 : MAX(n, (size_t)HEAD_ENTRIES / 2));
+    cut(l, n > COMMIT_ENTRIES ? 0 : MAX(n, (size_t)HEAD_ENTRIES / 2));
 }
 
 /* The next state of a change node, *head, and with 'old_tail' that of the earlier log. */

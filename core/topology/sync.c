@@ -65,6 +65,7 @@ void sync_close(struct sync *s)
     }
     sync_state_free(s);
     sync_alive_free(s);
+    sync_tell_free(s);
     sync_inbox_free(s);
     objects_close(s->db);
     if (s->fd >= 0)
@@ -441,8 +442,9 @@ uint64_t sync_run(struct sync *s, uint64_t now_ns)
     sync_look_for_snapshots(s);
     sync_share_sweep(s);
     sync_sweep(s);
-    if (now_ns >= s->retry_at && !(rc = sync_state_flush(s)) && !(rc = sync_alive_flush(s)) &&
-        !(rc = sync_snapshot_flush(s)) && !(rc = work(s)) && !(rc = sync_share_flush(s)))
+    if (now_ns >= s->retry_at && !(rc = sync_state_flush(s)) && !(rc = sync_tell_flush(s)) &&
+        !(rc = sync_alive_flush(s)) && !(rc = sync_snapshot_flush(s)) && !(rc = work(s)) &&
+        !(rc = sync_share_flush(s)))
         s->failures = 0;
     build(s);
     tell(s);
@@ -490,7 +492,7 @@ void sync_status(const struct sync *s, struct sync_status *out)
     out->reads += os->reads;
     out->writes += os->commits;
     out->broken += os->broken;
-    out->n_unshared = s->n_own_due;
+    out->n_unshared = s->n_own_due + (uint32_t)s->telling.n;
     for (unsigned k = TOPO_NONE + 1; k < TOPO_N_KINDS; k++)
         out->n_objects[k] = topo_count(s->topo, (enum topo_kind)k);
     out->memory = sizeof *s + s->n_items * sizeof(struct item *) + s->items_memory;

@@ -18,6 +18,7 @@
  *   sync_table.c    learned tables: reading other hosts' chunks
  *   sync_share.c    learned tables: own chunks, written and expired
  *   sync_learn.c    what other threads say: needs, learned entries
+ *   sync_tell.c     ... when many have something to say at once
  *   sync_state.c    what this host says about itself and its ports
  *
  * Every object of interest has an item, found by its slot number.  An item that has something due
@@ -194,6 +195,14 @@ struct binding {
     topo_ref previous; /* host, 0 none */
 };
 
+/* Ports of a device of which something is to be taken into its log, by us or another. */
+struct telling {
+    topo_ref device;
+    uint64_t at;
+    unsigned looked;
+    refs ports;
+};
+
 /* An item that becomes due again later. */
 struct waiting {
     topo_ref ref;
@@ -261,6 +270,7 @@ struct sync {
     bool ports_told;        /* sync_ports_told() */
     uint64_t alone_at;      /* that the host is alive is said without its ports */
     unsigned own_conflicts; /* with other agents, in a row */
+    VEC(struct telling) telling;
     VEC(struct binding) bindings;
     bool bindings_changed;
     refs zones;
@@ -611,6 +621,15 @@ void sync_share_sweep(struct sync *s);
 void sync_inbox_init(struct sync *s);
 void sync_inbox_free(struct sync *s);
 void sync_take_inbox(struct sync *s);
+
+/* sync_tell.c */
+void sync_tell_path(struct sync *s, const struct item *device, const struct uuid *port,
+                    char path[STORE_PATH_MAX]);
+int sync_tell_crowded(struct sync *s, const struct item *device); /* 1, 0 or an error */
+/* The port's entry has been left: see to it that it gets into the log. */
+void sync_tell_later(struct sync *s, topo_ref device, topo_ref port);
+int sync_tell_flush(struct sync *s);
+void sync_tell_free(struct sync *s);
 
 /* sync_state.c */
 int sync_state_flush(struct sync *s);

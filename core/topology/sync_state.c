@@ -281,8 +281,10 @@ void sync_state_again(struct sync *s, topo_ref port)
 struct port_commit {
     struct own_port *ports[PORTS_PER_COMMIT];
     char texts[PORTS_PER_COMMIT][STATE_TEXT];
-    struct alive_commit alive; /* empty unless that is due */
-    struct store_op ops[ALIVE_OPS + 2 + 2 * PORTS_PER_COMMIT];
+    bool crowded;                 /* entries are left beside the log: sync_tell.c */
+    char *told[PORTS_PER_COMMIT]; /* such an entry */
+    struct alive_commit alive;    /* empty unless that is due */
+    struct store_op ops[ALIVE_OPS + 2 + 3 * PORTS_PER_COMMIT];
     size_t n_ports, n_ops;
     json_t *entries;
 };
@@ -372,11 +374,31 @@ static json_t *entry_of(struct sync *s, const struct own_port *p, const struct p
     return objects_active_entry(topo_id(s->topo, p->port), &now);
 }
 
+/* What the port's last state has left to be told, perhaps, makes way for this one's. */
+static void tell(struct port_commit *co, size_t i, const char *path, const struct store_value *v,
+                 json_t *entry)
+{
+    struct store_op op = {.type = STORE_DELETE, .path = path, .version = v->version};
+
+    if (co->crowded) {
+        co->told[i] = json_dumps(entry, JSON_COMPACT);
+        op.type = v->rc ? STORE_CREATE : STORE_SET;
+        op.flags = v->rc ? STORE_PARENTS : 0;
+        op.data = co->told[i];
+        op.size = strlen(co->told[i]);
+    }
+    if (co->crowded || !v->rc)
+        co->ops[co->n_ops++] = op;
+    json_array_append_new(co->entries, entry);
+}
+
 /* An ephemeral node is its maker's: another host's is changed or makes way, so that it goes with
  * the host it names first. */
-static void add_ops(struct sync *s, struct port_commit *co, size_t i, const char *path,
-                    const struct store_value *v)
+static void add_ops(struct sync *s, struct port_commit *co, size_t i, const struct batch *b)
 {
+    size_t at = 1 + 2 * i;
+    const char *path = b->paths.v[at];
+    const struct store_value *v = &b->values[at];
     const struct own_port *p = co->ports[i];
     char *text = co->texts[i];
     json_t *j = v->rc ? NULL : sync_json(s, "an active node", v);
@@ -402,7 +424,7 @@ static void add_ops(struct sync *s, struct port_commit *co, size_t i, const char
                                                  .data = text,
                                                  .size = strlen(text)};
     if (co->n_ops > before)
-        json_array_append_new(co->entries, entry_of(s, p, &new));
+        tell(co, i, b->paths.v[at + 1], &b->values[at + 1], entry_of(s, p, &new));
 }
 
 static int try_ports(struct sync *s, struct port_commit *co, const struct device_item *d)
@@ -414,7 +436,10 @@ static int try_ports(struct sync *s, struct port_commit *co, const struct device
     objects_change_path(sync_type(&d->item), topo_id(s->topo, d->item.ref), path);
     sync_batch_add(&b, path);
     for (size_t i = 0; i < co->n_ports; i++) {
-        objects_state_path(ST_PORT, topo_id(s->topo, co->ports[i]->port), "active", path);
+        const struct uuid *port = topo_id(s->topo, co->ports[i]->port);
+        objects_state_path(ST_PORT, port, "active", path);
+        sync_batch_add(&b, path);
+        sync_tell_path(s, &d->item, port, path);
         sync_batch_add(&b, path);
     }
     co->entries = json_array();
@@ -425,11 +450,12 @@ static int try_ports(struct sync *s, struct port_commit *co, const struct device
     for (; co->n_ops < co->alive.n && !rc; co->n_ops++)
         co->ops[co->n_ops] = co->alive.ops[co->n_ops];
     for (size_t i = 0; i < co->n_ports && !rc && !b.values[0].rc; i++)
-        add_ops(s, co, i, b.paths.v[1 + i], &b.values[1 + i]);
+        add_ops(s, co, i, &b);
     if (!rc && co->n_ops > co->alive.n) {
-        struct objects_bump bump;
-        rc = objects_bump_make(s->db, sync_type(&d->item), topo_id(s->topo, d->item.ref),
-                               &b.values[0], co->entries, &bump);
+        struct objects_bump bump = {0};
+        if (!co->crowded)
+            rc = objects_bump_make(s->db, sync_type(&d->item), topo_id(s->topo, d->item.ref),
+                                   &b.values[0], co->entries, &bump);
         for (size_t i = 0; i < bump.n; i++)
             co->ops[co->n_ops++] = bump.ops[i];
         if (!rc)
@@ -438,19 +464,34 @@ static int try_ports(struct sync *s, struct port_commit *co, const struct device
             s->host_due &= ~(unsigned)STATE_ALIVE;
         objects_bump_free(&bump);
     }
+    for (size_t i = 0; i < co->n_ports; i++) {
+        if (!rc && co->told[i])
+            sync_tell_later(s, d->item.ref, co->ports[i]->port);
+        free(co->told[i]);
+    }
     json_decref(co->entries);
     sync_batch_free(&b);
     return rc;
 }
 
-/* All agents whose ports hang on one bridge write its change node, a thousand at once after a power
- * failure: who loses a race waits at random in a window that doubles (as Ethernet did), or each
- * commit that succeeds would cost everybody else one that doesn't. */
+/* Who loses a race waits at random in a window that doubles, as Ethernet did; and then keeps out of
+ * the way (is_crowded()). */
 static void back_off(struct sync *s)
 {
     s->own_conflicts = MIN(s->own_conflicts + 1, 9u);
     s->own_at = s->now + NSEC_PER_MSEC +
                 hash_u64(s->now ^ s->inc) % ((4 * NSEC_PER_MSEC) << s->own_conflicts);
+}
+
+/* A device whose log others are writing, too.  But a host that comes back says that together with
+ * its ports, in the log itself, as long as it waits for them. */
+static int is_crowded(struct sync *s, const struct device_item *d)
+{
+    if (s->host_due & STATE_ALIVE)
+        return 0;
+    if (s->own_conflicts > 1 || (s->own_conflicts && d->n_ports >= SNAPSHOT_MIN))
+        return 1;
+    return d->n_ports >= SNAPSHOT_MIN ? sync_tell_crowded(s, &d->item) : 0;
 }
 
 static int write_ports(struct sync *s)
@@ -461,6 +502,9 @@ static int write_ports(struct sync *s)
         struct port_commit *co = NEW(struct port_commit);
         struct device_item *d = gather(s, co);
         if (d)
+            rc = is_crowded(s, d);
+        co->crowded = rc > 0;
+        if (d && rc >= 0)
             rc = try_ports(s, co, d);
         for (size_t i = 0; i < co->n_ports && !rc; i++)
             own_done(s, co->ports[i]);
