@@ -7,6 +7,7 @@
  * or one by one; then perhaps a snapshot is made of them. */
 
 #define GLANCE_NS (3 * NSEC_PER_SEC)
+enum { AT_ONCE = 256 };
 
 static void mark(struct sync *s, const drafts *ds, bool on)
 {
@@ -159,43 +160,59 @@ static void add_name(struct sync *s, json_t *names, topo_ref host)
 }
 
 /* Bound, and nobody serves them.  True?  A host whose session has expired takes a moment to make
- * its nodes again, its name last.  So: it has its name now, and the node isn't there now either.  A
- * session that expires in between would be the second within GLANCE_NS, which no session does. */
-static int look_twice(struct sync *s, const drafts *ds, size_t n, struct objects_snapshot *out)
+ * its nodes again, its name last.  So: the node isn't there, then its host has its name, then the
+ * node isn't there either.  For that to be wrong, a session would have to begin and expire again
+ * within GLANCE_NS, which none does. */
+static int look_twice(struct sync *s, struct draft *const *ds, size_t n, bool *sure)
 {
-    VEC(struct draft) again = {0};
-    VEC(struct draft *) ask = {0};
-    VEC(size_t) at = {0};
-    refs hosts = {0};
+    struct draft *twice = NEW_ARRAY(n, struct draft), **ask = NEW_ARRAY(n, struct draft *);
+    topo_ref *hosts = NEW_ARRAY(n, topo_ref);
+    uint64_t began = clock_ns(), inc;
     bool alive;
-    uint64_t inc;
 
     for (size_t i = 0; i < n; i++) {
-        topo_ref host = sync_body_ref(s, ds->v[i].body, "hostId", TOPO_HOST);
-        if (host && !ds->v[i].state.now.host)
-            vec_add(&hosts, host);
+        twice[i] = *ds[i];
+        ask[i] = &twice[i];
+        hosts[i] = sync_body_ref(s, ds[i]->body, "hostId", TOPO_HOST);
     }
-    int rc = hosts.n ? sync_alive_know(s, hosts.v, hosts.n, true) : 0;
-    for (size_t i = 0; i < n && !rc; i++) {
-        topo_ref host = sync_body_ref(s, ds->v[i].body, "hostId", TOPO_HOST);
-        if (!host || ds->v[i].state.now.host)
-            continue;
-        rc = sync_alive_find(s, topo_id(s->topo, host), &alive, &inc);
-        if (rc || !alive)
-            continue;
-        vec_add(&again, ds->v[i]);
-        vec_add(&at, i);
-    }
-    for (size_t i = 0; i < again.n; i++)
-        vec_add(&ask, &again.v[i]);
+    int rc = sync_read_states(s, ask, n);
+    for (size_t i = 0; i < n; i++)
+        sure[i] = !twice[i].state.now.host;
     if (!rc)
-        rc = sync_read_states(s, ask.v, ask.n);
-    for (size_t i = 0; i < again.n && !rc; i++)
-        out->copies[at.v[i]].active.told = !again.v[i].state.now.host;
-    free(again.v);
-    free(ask.v);
-    free(at.v);
-    free(hosts.v);
+        rc = sync_alive_know(s, hosts, n, true);
+    for (size_t i = 0; i < n && !rc; i++) {
+        rc = sync_alive_find(s, topo_id(s->topo, hosts[i]), &alive, &inc);
+        sure[i] &= alive;
+    }
+    if (!rc)
+        rc = sync_read_states(s, ask, n);
+    for (size_t i = 0; i < n; i++)
+        sure[i] &= !twice[i].state.now.host && clock_ns() - began < GLANCE_NS;
+    free(hosts);
+    free(ask);
+    free(twice);
+    return rc;
+}
+
+static int look_at_unserved(struct sync *s, drafts *ds, size_t n, struct objects_snapshot *out)
+{
+    struct draft *some[AT_ONCE];
+    size_t places[AT_ONCE], count = 0;
+    bool sure[AT_ONCE];
+    int rc = 0;
+
+    for (size_t i = 0; i <= n && !rc; i++) {
+        if (i < n && !ds->v[i].state.now.host && json_object_get(ds->v[i].body, "hostId")) {
+            places[count] = i;
+            some[count++] = &ds->v[i];
+        }
+        if (count < (i < n ? AT_ONCE : 1))
+            continue;
+        rc = look_twice(s, some, count, sure);
+        for (size_t k = 0; k < count && !rc; k++)
+            out->copies[places[k]].active.told = sure[k];
+        count = 0;
+    }
     return rc;
 }
 
@@ -214,7 +231,7 @@ static struct objects_active active_of(struct sync *s, const struct draft *d)
 
 /* Of the first 'n' drafts, as they were when the log was at 'rev'. */
 static void make_snapshot(struct sync *s, const struct device_item *d, drafts *ds, size_t n,
-                          int64_t rev, uint64_t began)
+                          int64_t rev)
 {
     struct objects_snapshot copy = {.rev = rev, .names = json_object()};
     size_t there = 0;
@@ -233,10 +250,7 @@ static void make_snapshot(struct sync *s, const struct device_item *d, drafts *d
         add_name(s, copy.names, sync_body_ref(s, ds->v[i].body, "hostId", TOPO_HOST));
         add_name(s, copy.names, ds->v[i].state.now.host);
     }
-    int rc = look_twice(s, ds, there, &copy);
-    for (size_t i = 0; i < there && !rc && clock_ns() - began > GLANCE_NS; i++)
-        copy.copies[i].active.told &= copy.copies[i].active.there;
-    if (!rc)
+    if (!look_at_unserved(s, ds, there, &copy))
         sync_snapshot_write(s, &d->item, &copy);
     objects_snapshot_free(&copy);
 }
@@ -270,7 +284,6 @@ static int read_all(struct sync *s, struct device_item *d, int64_t from, drafts 
 
 int sync_load_ports(struct sync *s, struct device_item *d, int64_t rev, int64_t from)
 {
-    uint64_t began = clock_ns();
     struct snapshot sn;
     drafts ds = {0};
     int builds = 0;
@@ -291,7 +304,7 @@ int sync_load_ports(struct sync *s, struct device_item *d, int64_t rev, int64_t 
     if (!rc)
         rc = sync_take_drafts(s, &ds, sn.copy.names);
     if (!rc && builds > 0)
-        make_snapshot(s, d, &ds, own, rev, began);
+        make_snapshot(s, d, &ds, own, rev);
     if (builds > 0)
         sync_snapshot_end(s, &d->item);
     if (!rc)

@@ -2,8 +2,8 @@
 # $DIR/cluster, with the store's kind as "store".
 #
 #   CLUSTER='10 100 1000'       agents on the memory store; the tables are measured at 100
-#   CLUSTER_ZK='10 100'         ... on one real ZooKeeper
-CLUSTER=${CLUSTER-10 100 1000} CLUSTER_ZK=${CLUSTER_ZK-10 100}
+#   CLUSTER_ZK='10 100 1000'    ... on one real ZooKeeper (which takes two minutes to start a thousand)
+CLUSTER=${CLUSTER-10 100 1000} CLUSTER_ZK=${CLUSTER_ZK-10 100 1000}
 
 cluster_run() { # KIND URL N [ENTRIES...]
     local kind=$1 out
@@ -21,7 +21,7 @@ measure_cluster() {
         case $n in 100) cluster_run memory memory:c 100 100 60000 ;; *) cluster_run memory memory:c "$n" ;; esac
     done
     [ -n "$CLUSTER_ZK" ] || return 0
-    zk_start
+    ZK_HEAP=1g zk_start
     for n in $CLUSTER_ZK; do cluster_run zookeeper "${STORE%/mn}/bench$n" "$n" 100; done
     zk_kill
 }

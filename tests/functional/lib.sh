@@ -186,7 +186,7 @@ clientPortAddress=10.255.0.250
 admin.enableServer=false
 maxClientCnxns=0
 CFG
-    spawn wire java -Xmx256m -cp /usr/share/java/zookeeper.jar \
+    spawn wire java "-Xmx${ZK_HEAP:-256m}" -cp /usr/share/java/zookeeper.jar \
         org.apache.zookeeper.server.quorum.QuorumPeerMain "$DIR/zk/zoo.cfg" >>"$DIR/zk.log" 2>&1
     ZK_PID=$!
     STORE=zk://10.255.0.250:2181/mn
