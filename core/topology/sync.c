@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "topology/sync_policy.h"
+#include "topology/sync_table.h"
 
 enum {
     ITEMS_PER_RUN = 64,

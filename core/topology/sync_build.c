@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "topology/sync_policy.h"
+#include "topology/sync_table.h"
 
 static int compare_links(const void *pa, const void *pb)
 {

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "topology/sync_impl.h"
+#include "topology/sync_table.h"
 
 void sync_table_path(const struct sync *s, const struct device_item *d, const char *chunk,
                      char path[STORE_PATH_MAX])

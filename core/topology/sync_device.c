@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "topology/sync_policy.h"
+#include "topology/sync_table.h"
 
 static size_t place(const struct device_item *d, topo_ref port)
 {

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "topology/sync_policy.h"
+#include "topology/sync_table.h"
 
 enum { MISSING_MAX = 1024 /* placeholders that are watched; the longest forgotten first */ };
 

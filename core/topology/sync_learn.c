@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "topology/sync_policy.h"
+#include "topology/sync_table.h"
 
 /* What a worker has said lately, by hash: so that every packet of a busy station costs a look here,
  * and a word to the topology thread only now and then. */

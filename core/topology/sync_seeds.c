@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "topology/sync_impl.h"
+#include "topology/sync_table.h"
 
 static size_t place(const struct device_item *d, const struct uuid *id)
 {

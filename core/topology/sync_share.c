@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "topology/sync_impl.h"
+#include "topology/sync_table.h"
 
 enum {
     CHUNK_FULL = 64,       /* entries of a chunk: what one change rewrites */

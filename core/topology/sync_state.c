@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "topology/sync_impl.h"
+#include "topology/sync_table.h"
 
 enum { STATE_HOST = 1, STATE_ALIVE = 2, STATE_INTERFACES = 4 };
 enum { PORTS_PER_COMMIT = 48 /* the change node of a device holds 64 entries */ };

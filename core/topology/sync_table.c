@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "topology/sync_impl.h"
+#include "topology/sync_table.h"
 
 enum { ENTRIES_MAX = 4096 /* believed of one chunk */ };
 
