@@ -6,15 +6,6 @@
 
 #include "trace.h"
 
-static int presume(struct store *store, enum schema_type_id type, const struct uuid *id,
-                   const char *key, const char *text, struct error *e)
-{
-    char path[STORE_PATH_MAX];
-
-    objects_state_path(type, id, key, path);
-    return store_create(store, path, text, strlen(text), STORE_PARENTS, e);
-}
-
 struct presuming {
     struct store *store;
     struct error *e;
@@ -23,24 +14,27 @@ struct presuming {
 static int presume_alive(json_t *host, void *aux)
 {
     struct presuming *p = aux;
+    char path[STORE_PATH_MAX];
     struct uuid id;
 
     if (uuid_parse(json_string_value(json_object_get(host, "id")), &id))
         return 0;
-    return presume(p->store, ST_HOST, &id, "alive", "{}", p->e);
+    objects_alive_path(&id, 0, path);
+    return store_create(p->store, path, "", 0, STORE_PARENTS, p->e);
 }
 
 static int presume_served(json_t *port, void *aux)
 {
     const char *host = json_string_value(json_object_get(port, "hostId"));
     struct presuming *p = aux;
+    char text[80], path[STORE_PATH_MAX];
     struct uuid id;
-    char text[80];
 
     if (!host || uuid_parse(json_string_value(json_object_get(port, "id")), &id))
         return 0;
     snprintf(text, sizeof text, "{\"host\":\"%.36s\",\"key\":1}", host);
-    return presume(p->store, ST_PORT, &id, "active", text, p->e);
+    objects_state_path(ST_PORT, &id, "active", path);
+    return store_create(p->store, path, text, strlen(text), STORE_PARENTS, p->e);
 }
 
 int trace_open_file(const char *path, struct store **store, struct objects **db, struct error *e)

@@ -218,6 +218,12 @@ void objects_bump_free(struct objects_bump *b);
  * Attributes with SA_STATE are filled from there on read. */
 void objects_state_path(enum schema_type_id type, const struct uuid *id, const char *key,
                         char path[STORE_PATH_MAX]);
+/* The name of a host's agent in this life, and the folder of those whose hosts' ids begin alike:
+ * one of OBJECTS_ALIVE_GROUPS. */
+enum { OBJECTS_ALIVE_GROUPS = 64 };
+unsigned objects_alive_group(const struct uuid *host);
+void objects_alive_folder(unsigned group, char path[STORE_PATH_MAX]);
+void objects_alive_path(const struct uuid *host, uint64_t inc, char path[STORE_PATH_MAX]);
 
 /* What this handle has cost and met so far. */
 struct objects_stats {

@@ -1,5 +1,6 @@
 #include "objects/impl.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/hash.h"
@@ -26,6 +27,24 @@ void objects_state_path(enum schema_type_id type, const struct uuid *id, const c
     uuid_format(id, text);
     snprintf(path, STORE_PATH_MAX, "/state/%s/%.2s/%s%s%s", schema_types[type].plural, text, text,
              key[0] ? "/" : "", key);
+}
+
+unsigned objects_alive_group(const struct uuid *host)
+{
+    return host->b[0] / (256 / OBJECTS_ALIVE_GROUPS);
+}
+
+void objects_alive_folder(unsigned group, char path[STORE_PATH_MAX])
+{
+    snprintf(path, STORE_PATH_MAX, "/state/alive/%02x", group);
+}
+
+void objects_alive_path(const struct uuid *host, uint64_t inc, char path[STORE_PATH_MAX])
+{
+    char id[UUID_STRLEN];
+
+    snprintf(path, STORE_PATH_MAX, "/state/alive/%02x/%s.%016" PRIx64, objects_alive_group(host),
+             uuid_format(host, id), inc);
 }
 
 static size_t object_path(enum schema_type_id type, const struct uuid *id, char *path)

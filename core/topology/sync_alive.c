@@ -1,4 +1,3 @@
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -20,26 +19,6 @@
 
 #define GATHER_NS (50 * NSEC_PER_MSEC)
 enum { INC_TEXT = 16 };
-
-unsigned sync_alive_group(const struct uuid *host)
-{
-    return host->b[0] >> 2;
-}
-
-static void group_path(unsigned group, char path[STORE_PATH_MAX])
-{
-    snprintf(path, STORE_PATH_MAX, "/state/alive/%02x", group);
-}
-
-void sync_alive_path(const struct uuid *host, uint64_t inc, char path[STORE_PATH_MAX])
-{
-    char id[UUID_STRLEN];
-    size_t n;
-
-    group_path(sync_alive_group(host), path);
-    n = strlen(path);
-    snprintf(path + n, STORE_PATH_MAX - n, "/%s.%016" PRIx64, uuid_format(host, id), inc);
-}
 
 /* "UUID.INC" */
 static bool parse_name(const char *name, struct uuid *host, uint64_t *inc)
@@ -94,7 +73,7 @@ static int list(struct sync *s, const unsigned *groups, size_t n)
     int *rcs = NEW_ARRAY(n, int);
 
     for (size_t i = 0; i < n; i++) {
-        group_path(groups[i], texts[i]);
+        objects_alive_folder(groups[i], texts[i]);
         paths[i] = texts[i];
     }
     int rc = store_children_many(s->store, paths, n, names, rcs, NULL);
@@ -123,12 +102,12 @@ int sync_alive_know(struct sync *s, const topo_ref *hosts, size_t n, bool again)
     int rc = 0;
 
     for (size_t i = 0; i < n; i++)
-        wanted[sync_alive_group(topo_id(s->topo, hosts[i]))] = true;
+        wanted[objects_alive_group(topo_id(s->topo, hosts[i]))] = true;
     for (unsigned i = 0; i < ALIVE_GROUPS && !rc; i++) {
         struct alive_group *g = &s->alive[i];
         if (!wanted[i] || (!again && g->watched && g->listed))
             continue;
-        group_path(i, path);
+        objects_alive_folder(i, path);
         if (!g->watched)
             rc = sync_watch(s, path, WATCH_GROUP, i);
         g->watched |= !rc;
@@ -139,7 +118,7 @@ int sync_alive_know(struct sync *s, const topo_ref *hosts, size_t n, bool again)
 
 int sync_alive_again(struct sync *s, const struct uuid *host)
 {
-    unsigned group = sync_alive_group(host);
+    unsigned group = objects_alive_group(host);
 
     return list(s, &group, 1);
 }
@@ -214,7 +193,7 @@ static bool begins_so(const struct store_names *names, size_t i, const char *id)
 
 int sync_alive_lives(struct sync *s, struct sync_lives *out)
 {
-    const struct store_names *names = &s->alive[sync_alive_group(&s->opt.host)].names;
+    const struct store_names *names = &s->alive[objects_alive_group(&s->opt.host)].names;
     int rc = sync_alive_again(s, &s->opt.host);
     char id[UUID_STRLEN];
     struct uuid named;
@@ -224,14 +203,14 @@ int sync_alive_lives(struct sync *s, struct sync_lives *out)
     uuid_format(&s->opt.host, id);
     for (size_t i = first_life(names, id); begins_so(names, i, id) && out->n < LIVES_MAX; i++) {
         if (parse_name(names->names[i], &named, &life))
-            sync_alive_path(&named, life, out->paths[out->n++]);
+            objects_alive_path(&named, life, out->paths[out->n++]);
     }
     return rc;
 }
 
 int sync_alive_find(struct sync *s, const struct uuid *host, bool *alive, uint64_t *inc)
 {
-    const struct store_names *names = &s->alive[sync_alive_group(host)].names;
+    const struct store_names *names = &s->alive[objects_alive_group(host)].names;
     char id[UUID_STRLEN];
     unsigned n_lives = 0;
     struct uuid named;

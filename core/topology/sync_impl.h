@@ -213,7 +213,7 @@ struct waiting {
 };
 
 /* Hosts whose ids begin alike, and which of them are there. */
-enum { ALIVE_GROUPS = 64 };
+enum { ALIVE_GROUPS = OBJECTS_ALIVE_GROUPS };
 struct alive_group {
     bool watched, listed, due;
     struct store_names names; /* "UUID.INC", sorted */
@@ -510,8 +510,6 @@ int sync_load_own_host(struct sync *s);
 int sync_change_own_host(struct sync *s);
 
 /* sync_alive.c */
-unsigned sync_alive_group(const struct uuid *host);
-void sync_alive_path(const struct uuid *host, uint64_t inc, char path[STORE_PATH_MAX]);
 /* Follows the groups of these hosts from now on; 'again': and lists them now if it does so already.
  */
 int sync_alive_know(struct sync *s, const topo_ref *hosts, size_t n, bool again);

@@ -148,7 +148,7 @@ static int add_alive(struct sync *s, struct alive_commit *a)
     for (a->n = 0; a->n < a->lives.n; a->n++)
         a->ops[a->n] = (struct store_op){
             .type = STORE_DELETE, .path = a->lives.paths[a->n], .version = STORE_ANY};
-    sync_alive_path(&s->opt.host, s->inc, a->name);
+    objects_alive_path(&s->opt.host, s->inc, a->name);
     objects_state_path(ST_HOST, &s->opt.host, "alive", a->path);
     snprintf(a->text, sizeof a->text,
              "{\"inc\":\"%016" PRIx64 "\",\"since\":%" PRId64 ",\"version\":\"%s\"}", s->inc, since,
