@@ -6,19 +6,6 @@
 
 enum { N_HOSTS = 150, GROUPS = 64 };
 
-static void put(struct cloud *c, const char *path, const char *text)
-{
-    struct store_op op = {.type = STORE_PUT,
-                          .flags = STORE_PARENTS,
-                          .path = path,
-                          .data = text,
-                          .size = strlen(text)};
-    struct error e = {0};
-
-    if (store_commit(c->store, &op, 1, NULL, &e))
-        fail_msg("%s: %s", path, e.message);
-}
-
 /* The name that a life of the host has in its group. */
 static void life(char path[STORE_PATH_MAX], const struct uuid *host, uint64_t inc)
 {

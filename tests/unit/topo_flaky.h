@@ -23,4 +23,18 @@ static inline struct agent *agent_flaky(struct cloud *c, struct flaky *f, const 
     return a;
 }
 
+/* A node as somebody else may have left it. */
+static inline void put(struct cloud *c, const char *path, const char *text)
+{
+    struct store_op op = {.type = STORE_PUT,
+                          .flags = STORE_PARENTS,
+                          .path = path,
+                          .data = text,
+                          .size = strlen(text)};
+    struct error e = {0};
+
+    if (store_commit(c->store, &op, 1, NULL, &e))
+        fail_msg("%s: %s", path, e.message);
+}
+
 #endif

@@ -13,19 +13,6 @@ struct fixture {
     char snapshot[STORE_PATH_MAX], building[STORE_PATH_MAX];
 };
 
-static void put(struct cloud *c, const char *path, const char *text)
-{
-    struct store_op op = {.type = STORE_PUT,
-                          .flags = STORE_PARENTS,
-                          .path = path,
-                          .data = text,
-                          .size = strlen(text)};
-    struct error e = {0};
-
-    if (store_commit(c->store, &op, 1, NULL, &e))
-        fail_msg("%s: %s", path, e.message);
-}
-
 static bool exists(struct fixture *f, const char *path)
 {
     return store_exists(f->c.store, path) == 1;
