@@ -218,6 +218,15 @@ static uint64_t get64(struct cursor *c)
     return be64toh(v);
 }
 
+/* Of a message. */
+static uint64_t get_number(struct cursor *c)
+{
+    uint64_t n = get64(c);
+
+    c->bad |= n >= WIRE_NUMBER_END;
+    return n;
+}
+
 static struct ip get_ip(struct cursor *c, bool v4)
 {
     struct ip ip = v4 ? ip_from4(0) : ip_none;
@@ -239,8 +248,8 @@ int wire_header(const void *buf, size_t size, struct wire_header *out)
     out->stream = get16(&c);
     memcpy(&out->sender, take(&c, sizeof out->sender), sizeof out->sender);
     out->life = get64(&c);
-    out->number = get64(&c);
-    return 0;
+    out->number = get_number(&c);
+    return c.bad ? -EINVAL : 0;
 }
 
 /* The next item; false at the end, or when it is cut short. */
@@ -329,14 +338,14 @@ int wire_report(const void *buf, size_t size, struct wire_report *out)
         if (type != ITEM_REPORT)
             continue;
         out->life = get64(&item);
-        out->all = get64(&item);
+        out->all = get_number(&item);
         out->stream = get16(&item);
         out->n_missing = get8(&item);
         if (found || item.bad || out->n_missing > WIRE_MISSING_MAX)
             return -EINVAL;
         for (unsigned i = 0; i < out->n_missing; i++) {
-            out->missing[i].first = get64(&item);
-            out->missing[i].last = get64(&item);
+            out->missing[i].first = get_number(&item);
+            out->missing[i].last = get_number(&item);
             if (item.bad || out->missing[i].first > out->missing[i].last)
                 return -EINVAL;
         }
@@ -369,7 +378,7 @@ int wire_answer(const void *buf, size_t size, uint64_t *last)
     while (next_item(&c, &type, &item)) {
         if (type != ITEM_NUMBER)
             continue;
-        *last = get64(&item);
+        *last = get_number(&item);
         return item.bad ? -EINVAL : 0;
     }
     return -EINVAL;

@@ -29,6 +29,9 @@ enum {
     WIRE_MISSING_MAX = 32,
 };
 
+/* Numbers of messages are below: none was ever counted that far, and a sum with one can't wrap. */
+#define WIRE_NUMBER_END (1ull << 62)
+
 enum wire_type {
     WIRE_RECORDS = 1, /* records; numbered: 1, 2, ... of a life */
     WIRE_PROBE = 2,   /* 'number' was the last: what of it is there? */

@@ -274,7 +274,7 @@ static void a_sender_begins_a_new_life(void **arg)
 
 static void lies_do_no_harm(void **arg)
 {
-    struct wire_report r = {10, 5, 0, 1, {{1, UINT64_MAX}}};
+    struct wire_report r = {10, 5, 0, 1, {{1, WIRE_NUMBER_END - 1}}};
     struct wire_header h = {WIRE_REPORT, 0, id_b, 20, 0};
     struct peer_news news = {0};
     uint8_t buf[WIRE_MAX];
@@ -297,7 +297,7 @@ static void lies_do_no_harm(void **arg)
     assert_true(wire_add_report(&w, &r));
     assert_int_equal(peer_receive(p.a, buf, w.size, p.now, &news), PEER_DONE);
     h.type = WIRE_RECORDS;
-    h.number = UINT64_MAX;
+    h.number = WIRE_NUMBER_END - 1;
     wire_begin(&w, buf, sizeof buf, &h);
     assert_int_equal(peer_receive(p.a, buf, w.size, p.now, &news), PEER_TAKE);
     assert_int_equal(peer_receive(p.a, buf, w.size, p.now, &news), PEER_IGNORE);
@@ -306,6 +306,30 @@ static void lies_do_no_harm(void **arg)
     assert_int_equal(peer_receive(p.a, buf, w.size, p.now, &news), PEER_BAD);
     run_for(&p, 20 * NSEC_PER_SEC);
     pair_end(&p);
+}
+
+/* The last number there is leads to reports that end; those beyond lead to none. */
+static void no_number_is_too_high(void **arg)
+{
+    struct wire_header h = {WIRE_PROBE, 0, id_b, 20, UINT64_MAX};
+    struct peer *p = peer_new(&id_a, 10, 0);
+    struct peer_news news = {0};
+    uint8_t buf[WIRE_MAX];
+    struct wire_writer w;
+
+    (void)arg;
+    for (; h.number >= WIRE_NUMBER_END; h.number /= 2) {
+        wire_begin(&w, buf, sizeof buf, &h);
+        assert_int_equal(peer_receive(p, buf, w.size, 1, &news), PEER_BAD);
+        assert_int_equal(peer_poll(p, UINT64_MAX, buf), 0);
+    }
+    wire_begin(&w, buf, sizeof buf, &h);
+    assert_int_equal(h.number, WIRE_NUMBER_END - 1);
+    assert_int_equal(peer_receive(p, buf, w.size, 1, &news), PEER_DONE);
+    assert_true(peer_poll(p, 1, buf) > 0);
+    for (uint64_t now = 1; peer_due(p) != UINT64_MAX; now = peer_due(p))
+        peer_poll(p, now, buf);
+    peer_free(p);
 }
 
 int main(void)
@@ -319,6 +343,7 @@ int main(void)
         cmocka_unit_test(a_receiver_begins_a_new_life),
         cmocka_unit_test(a_sender_begins_a_new_life),
         cmocka_unit_test(lies_do_no_harm),
+        cmocka_unit_test(no_number_is_too_high),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

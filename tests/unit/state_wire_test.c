@@ -79,6 +79,10 @@ static void reports_are_read(void **arg)
     assert_int_equal(out.stream, 2);
     assert_int_equal(out.n_missing, 2);
     assert_int_equal(out.missing[1].last, 7);
+    r.missing[0] = (struct wire_range){3, WIRE_NUMBER_END};
+    wire_begin(&w, buf, sizeof buf, &header);
+    assert_true(wire_add_report(&w, &r));
+    assert_int_equal(wire_report(buf, w.size, &out), -EINVAL);
     r.missing[0] = (struct wire_range){4, 3};
     wire_begin(&w, buf, sizeof buf, &header);
     assert_true(wire_add_report(&w, &r));
