@@ -149,12 +149,14 @@ static void try_option(uint8_t code, const uint8_t *data, size_t size)
     free(text);
 }
 
+enum { INPUT_MAX = 1200 };
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    uint8_t m[1400] = {1, 1, 6, [4] = 9, [236] = 0x63, 0x82, 0x53, 0x63}, *frame;
+    uint8_t m[240 + INPUT_MAX] = {1, 1, 6, [4] = 9, [236] = 0x63, 0x82, 0x53, 0x63}, *frame;
     size_t n;
 
-    if (size < 4 || size > 1200)
+    if (size < 4 || size > INPUT_MAX)
         return 0;
     uint8_t mode = data[0], code = data[1];
     data += 2;
