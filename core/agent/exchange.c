@@ -12,6 +12,7 @@ struct exchange *exchange_new(const struct exchange_options *opts,
 
     x->opts = *opts;
     x->cb = *cb;
+    x->questions = opts->life % WIRE_NUMBER_END; /* none of an earlier life has these numbers */
     pthread_mutex_init(&x->lock, NULL);
     return x;
 }

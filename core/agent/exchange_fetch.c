@@ -8,7 +8,11 @@
 #define ASK_NS     (2 * NSEC_PER_MSEC)
 #define ASK_MAX_NS (50 * NSEC_PER_MSEC)
 #define KEEP_NS    (10 * NSEC_PER_SEC) /* an answer given, for a question that is repeated */
-enum { PIECE = 64 /* records */, PIECES = 4 /* told in one go, under the lock */ };
+enum {
+    PIECE = 64,       /* records */
+    PIECES = 4,       /* told in one go, under the lock */
+    ASKED_MAX = 4096, /* questions under way, of all hosts; more are asked again later */
+};
 
 static void send_small(struct exchange *x, topo_ref host, enum wire_type type, uint64_t number,
                        const struct uuid *port, const uint64_t *last)
@@ -108,14 +112,19 @@ void exchange_asked(struct exchange *x, struct partner *p, const struct uuid *po
 {
     topo_ref ref = topo_find(x->opts.topo, port);
     struct fetch *f;
+    unsigned n = 0;
 
     if (ref)
         exchange_moves(x, ref, p->host);
-    DL_FOREACH (x->fetches, f)
+    DL_FOREACH (x->fetches, f) {
         if (f->asked && f->host == p->host && f->question == question) {
             f->next_ns = 0; /* the answer got lost: once more */
             return;
         }
+        n += f->asked;
+    }
+    if (n >= ASKED_MAX)
+        return;
     f = NEW(struct fetch);
     *f = (struct fetch){.port = ref,
                         .host = p->host,

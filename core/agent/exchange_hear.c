@@ -3,7 +3,12 @@
 #include "agent/exchange_impl.h"
 #include "base/mem.h"
 
-enum { MEETS_A_SECOND = 20 /* hosts and devices asked for because somebody named them */ };
+enum {
+    MEETS_A_SECOND = 20, /* hosts and devices asked for because somebody named them */
+    HOSTS_MET = 4096,    /* of them hosts, in a life: of those that join a zone the store tells */
+    MAIL_ONCE = 16384,   /* datagrams: more than a socket holds, so all that were there are heard,
+                            and who sends faster than we hear doesn't keep us from the rest */
+};
 #define LETTER_NS (1 * NSEC_PER_SEC) /* a letter is kept at least so long if there is room */
 
 static void change(struct exchange *x, tag_t tag)
@@ -18,7 +23,7 @@ static void change(struct exchange *x, tag_t tag)
 /* Whoever can send datagrams must not fill our memory with names. */
 static bool may_meet(struct exchange *x, uint64_t now)
 {
-    if (now - x->meets_ns >= NSEC_PER_SEC) {
+    if (now >= x->meets_ns + NSEC_PER_SEC) { /* the clocks of threads are a little apart */
         x->meets_ns = now;
         x->n_meets = 0;
     }
@@ -106,7 +111,8 @@ static topo_ref believe(struct exchange *x, const struct wire_header *h, const s
     if (uuid_equal(&h->sender, &x->opts.host))
         return 0;
     if (!host) {
-        *later = may_meet(x, now);
+        *later = x->n_hosts_met < HOSTS_MET && may_meet(x, now);
+        x->n_hosts_met += *later;
         if (*later)
             x->cb.meet(x->cb.aux, TOPO_HOST, &h->sender);
         return 0;
@@ -242,7 +248,10 @@ bool exchange_take_mail(struct exchange *x, uint64_t now)
     bool any = false;
     int size;
 
-    while ((size = mail_recv(x->opts.mail, &from, buf, sizeof buf)) > 0) {
+    for (unsigned i = 0; i < MAIL_ONCE; i++) {
+        size = mail_recv(x->opts.mail, &from, buf, sizeof buf);
+        if (size < 0)
+            break;
         hear_one(x, &from, buf, (size_t)size, now);
         any = true;
     }

@@ -83,6 +83,7 @@ struct exchange {
     struct moved *moved;
     uint64_t questions;
     unsigned n_meets; /* strangers looked up in this second */
+    unsigned n_hosts_met;
     uint64_t meets_ns;
     struct exchange_counters counters;
     /* heard under the lock, told without it */

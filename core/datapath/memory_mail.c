@@ -61,7 +61,7 @@ static int memory_recv(struct mail *m, struct ip *remote, void *buf, size_t room
 {
     struct memory_mail *box = (struct memory_mail *)m;
     uint64_t count;
-    int size = 0;
+    int size = -EAGAIN;
 
     pthread_mutex_lock(&box->lock);
     struct letter *l = box->letters;

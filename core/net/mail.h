@@ -44,7 +44,8 @@ static inline int mail_send(struct mail *m, const struct ip *local, const struct
     return m->ops->send(m, local, remote, buf, size);
 }
 
-/* The size of the next datagram and where it comes from, or 0 when there is none.  Never blocks. */
+/* The size of the next datagram (0: it is empty) and where it comes from, or -EAGAIN when there is
+ * none.  Never blocks. */
 static inline int mail_recv(struct mail *m, struct ip *remote, void *buf, size_t room)
 {
     return m->ops->recv(m, remote, buf, room);

@@ -56,13 +56,13 @@ static int udp_recv(struct mail *m, struct ip *remote, void *buf, size_t room)
     struct sockaddr_in6 from;
     ssize_t n;
 
-    do { /* an empty datagram, or an ICMP error about one sent: the next */
+    do { /* an ICMP error about one sent: the next */
         socklen_t len = sizeof from;
         n = recvfrom(u->fd, buf, room, MSG_DONTWAIT, (struct sockaddr *)&from, &len);
-    } while (n == 0 || (n < 0 && (errno == EINTR || errno == ECONNREFUSED ||
-                                  errno == EHOSTUNREACH || errno == ENETUNREACH)));
+    } while (n < 0 && (errno == EINTR || errno == ECONNREFUSED || errno == EHOSTUNREACH ||
+                       errno == ENETUNREACH));
     if (n < 0)
-        return 0;
+        return -EAGAIN;
     memcpy(remote, &from.sin6_addr, sizeof *remote);
     return (int)n;
 }

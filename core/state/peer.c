@@ -31,6 +31,7 @@ struct outgoing {
     struct kept *kept; /* ring, by number */
     uint32_t room;
     uint32_t n, n_again;           /* kept with bytes; of them to be sent again */
+    uint64_t again;                /* no earlier one is to be */
     size_t bytes, probed_bytes;    /* kept now, and at the last probe */
     uint64_t probe_at, probe_wait; /* 0: nothing to probe for */
     struct wire_report gone;       /* numbers it misses and we don't have */
@@ -280,6 +281,7 @@ static enum peer_verdict take_report(struct peer *p, const void *buf, size_t siz
             continue;
         k->again = true;
         o->n_again++;
+        o->again = MIN(o->again, n);
     }
     note_gone(p, &r);
     news->restarted |= o->gone.n_missing > 0;
@@ -323,7 +325,7 @@ static bool recognise(struct peer *p, const struct wire_header *h, uint64_t now,
 {
     struct incoming *in = &p->in;
 
-    if (h->life < in->life && now - in->heard < silent_ns)
+    if (h->life < in->life && now < in->heard + silent_ns)
         return false;
     if (h->life != in->life) {
         news->restarted |= in->life != 0;
@@ -406,10 +408,11 @@ static size_t report(struct peer *p, uint64_t now, void *buf)
 
 static size_t repeat(struct peer *p, uint64_t now, void *buf)
 {
-    for (uint64_t n = p->out.first; n < p->out.next; n++) {
+    for (uint64_t n = MAX(p->out.first, p->out.again); n < p->out.next; n++) {
         struct kept *k = kept_at(p, n);
         if (!k->again)
             continue;
+        p->out.again = n + 1;
         k->again = false;
         k->at = now;
         p->out.n_again--;
@@ -424,7 +427,7 @@ static size_t probe(struct peer *p, uint64_t now, void *buf)
 {
     struct outgoing *o = &p->out;
 
-    while (o->n && now - kept_at(p, o->first)->at >= kept_ns)
+    while (o->n && kept_at(p, o->first)->at + kept_ns <= now)
         drop_oldest(p);
     if (!o->n) {
         o->probe_at = 0;

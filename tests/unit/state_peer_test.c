@@ -332,6 +332,41 @@ static void no_number_is_too_high(void **arg)
     peer_free(p);
 }
 
+/* The threads that use a peer have read the clock at moments of their own. */
+static void time_may_step_back_a_little(void **arg)
+{
+    enum { T = 1000 };
+    uint8_t buf[WIRE_MAX] = {0};
+    struct wire_writer w;
+    struct pair p;
+
+    (void)arg;
+    pair_begin(&p);
+    struct wire_header h = {WIRE_PROBE, 0, id_b, 20, 0};
+    wire_begin(&w, buf, sizeof buf, &h);
+    assert_int_equal(peer_receive(p.a, buf, w.size, T + 1, &p.news_a), PEER_DONE);
+    h.life = 19;
+    wire_begin(&w, buf, sizeof buf, &h);
+    assert_int_equal(peer_receive(p.a, buf, w.size, T, &p.news_a), PEER_IGNORE);
+    assert_false(p.news_a.restarted);
+    while (peer_poll(p.a, T + 1, buf)) /* the report */
+        ;
+    /* What was sent when the clock that probes had been read already isn't too old to be kept. */
+    w.size = WIRE_MAX;
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < 256 * 1024 / WIRE_MAX; i++)
+            peer_sent(p.a, &w, (1 + round) * NSEC_PER_SEC);
+        while (peer_poll(p.a, NSEC_PER_SEC, buf))
+            ;
+        if (!round) /* the latest probe was just now */
+            assert_true(peer_due(p.a) < 2 * NSEC_PER_SEC);
+    }
+    uint64_t dropped = peer_counters(p.a)->dropped;
+    assert_true(peer_poll(p.a, 2 * NSEC_PER_SEC - 1, buf) > 0);
+    assert_int_equal(peer_counters(p.a)->dropped, dropped);
+    pair_end(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -344,6 +379,7 @@ int main(void)
         cmocka_unit_test(a_sender_begins_a_new_life),
         cmocka_unit_test(lies_do_no_harm),
         cmocka_unit_test(no_number_is_too_high),
+        cmocka_unit_test(time_may_step_back_a_little),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
