@@ -151,8 +151,12 @@ static bool answer_question(struct run *r, const struct topo_bridge *b, const st
         consumed(r, &b->obj, "answered by the bridge: it is the DHCP server");
         return true;
     }
-    /* Who probes for its own address must not hear that it is taken. */
-    if (s ? mac_equal(&s->mac, &msg->sender_mac) : !l || !bridge_link_up(r, l))
+    if (s && mac_equal(&s->mac, &msg->sender_mac)) {
+        /* Who probes for its own address must not hear that it is taken; others must. */
+        userspace_only(r);
+        return false;
+    }
+    if (!s && (!l || !bridge_link_up(r, l)))
         return false;
     if (l)
         teach_router(r, l, msg);
@@ -220,8 +224,12 @@ static bool bridge_arp(struct run *r, const struct topo_bridge *b, const struct 
         address_moved(r, b, in, vlan, &msg);
         return true;
     }
-    if (op != ARP_REQUEST || mac_is_zero(&msg.sender_mac))
+    if (op != ARP_REQUEST)
         return false;
+    if (mac_is_zero(&msg.sender_mac)) {
+        userspace_only(r); /* a flow can't tell hardware addresses */
+        return false;
+    }
     return answer_question(r, b, in, vlan, &msg);
 }
 

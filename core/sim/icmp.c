@@ -74,6 +74,7 @@ void icmp_error(struct run *r, enum icmp_cause cause)
         return;
     /* Who is told hangs on these, so another sender's packet must not match the flow. */
     r->seen |= FIELDS_TOLD & ~own;
+    r->hidden_seen |= FIELDS_TOLD & r->at.hidden;
     if (h->ip_proto == WIRE_PROTO_ICMP || h->ip_proto == WIRE_PROTO_ICMP6)
         r->seen |= FIELD(tp_src) & ~own;
     if (!may_tell(p, h))

@@ -112,6 +112,42 @@ const struct flow_key *snapshot(struct run *r)
     return r->at.snapshot;
 }
 
+/* A MAC address that a device gave the packet, and that it had by chance, looks as if it were left
+ * alone: the flow wouldn't change that of others, so it must not fit them. */
+static void see_unchanged(struct run *r)
+{
+    const struct flow_key *was = r->hand.key, *is = &r->at.raw;
+
+    if (r->at.own & FIELD(eth_src) && unlikely(mac_equal(&was->eth_src, &is->eth_src)))
+        r->seen |= FIELD(eth_src);
+    if (r->at.own & FIELD(eth_dst) && unlikely(mac_equal(&was->eth_dst, &is->eth_dst)))
+        r->seen |= FIELD(eth_dst);
+}
+
+/* What lies behind a second tag is no difference to the key, which shows nothing of it, unless a
+ * device changed it. */
+static const struct flow_key *header_out(struct run *r)
+{
+    const struct flow_key *was = r->hand.key;
+    struct flow_key *h;
+
+    if (likely(!r->at.popped || was->n_vlans < 2) || r->at.base)
+        return snapshot(r);
+    h = arena_alloc(r->arena, sizeof *h);
+    *h = r->at.raw;
+    if (!(r->at.own & FIELD(ip_src)))
+        h->ip_src = was->ip_src;
+    if (!(r->at.own & FIELD(ip_dst)))
+        h->ip_dst = was->ip_dst;
+    if (!(r->at.own & FIELD(ip_tos)))
+        h->ip_tos = was->ip_tos;
+    if (!(r->at.own & FIELD(tp_src)))
+        h->tp_src = was->tp_src;
+    if (!(r->at.own & FIELD(tp_dst)))
+        h->tp_dst = was->tp_dst;
+    return h;
+}
+
 void out_port(struct run *r, const struct topo_port *p)
 {
     struct hand *h = &r->hand;
@@ -122,7 +158,9 @@ void out_port(struct run *r, const struct topo_port *p)
     }
     h->outs = grow_list(r, h->outs, h->n_outs, &h->room_outs, sizeof *h->outs);
     struct sim_out *out = &h->outs[h->n_outs++];
-    *out = (struct sim_out){.port = p->obj.self, .hdr = snapshot(r)};
+    *out = (struct sim_out){.port = p->obj.self, .hdr = header_out(r)};
+    if (!h->nested)
+        see_unchanged(r);
     if (unlikely(r->at.base)) {
         size_t size;
         out->packet = materialize(r, r->at.base, out->hdr, &size);
@@ -136,6 +174,7 @@ void out_port(struct run *r, const struct topo_port *p)
 void consumed(struct run *r, const struct topo_obj *by, const char *what)
 {
     r->n_ends++;
+    userspace_only(r); /* copies may leave besides, but the next one is to be answered too */
     if (!r->hand.nested && !r->consumer)
         r->consumer = by;
     if (unlikely(r->in->want_trail))

@@ -254,6 +254,10 @@ static bool accept_frame(struct run *r, const struct topo_router *rt, const stru
         }
         if (!pop_vlan(r, &in->obj))
             return false;
+        if (H(r, vlan_tci)) { /* a second one behind it */
+            drop(r, SIM_ROUTER_VLAN, &rt->obj);
+            return false;
+        }
     }
     uint16_t type = H(r, eth_type);
     if (type != ETH_TYPE_IP && type != ETH_TYPE_IP6 && type != ETH_TYPE_ARP) {

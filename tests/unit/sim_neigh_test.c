@@ -201,6 +201,10 @@ static void test_unknown_targets_flood(void **state)
     send_frame(w, "a", &f);
     expect_outs(w, "b", "c");
     assert_true(w->res.no_flow); /* the target isn't in the key */
+    f = arp(1, MAC_A, ALL, NOBODY, "10.0.0.1", NOBODY, "10.0.0.254"); /* says not who asks */
+    send_frame(w, "a", &f);
+    expect_outs(w, "b", "c");
+    assert_true(w->res.no_flow);
     f = arp(2, MAC_A, ALL, MAC_A, "10.0.0.1", MAC_B,
             "10.0.0.254"); /* a reply to all: no question */
     send_frame(w, "a", &f);
@@ -239,6 +243,7 @@ static void test_probes(void **state)
     f = arp(1, MAC_S, ALL, MAC_S, "0.0.0.0", NOBODY, "10.0.0.50");
     send_frame(w, "c", &f);
     expect_outs(w, "a", "b");
+    assert_true(w->res.no_flow); /* who asks the same for another MAC is to be answered */
     struct mac s = MAC(MAC_S);
     struct ip none = ip_none, target = IP("fd00::50");
     f.size = packet_nd_solicit(f.b, sizeof f.b, &s, &none, NULL, NULL, &target);

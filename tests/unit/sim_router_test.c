@@ -181,6 +181,13 @@ static void test_frames_not_for_the_router(void **state)
     const struct flow_key *h = expect_out(w, "b");
     assert_int_equal(h->vlan_tci, 0);
     assert_int_equal(h->n_vlans, 0);
+    k.vlan_tci = FLOW_VLAN_PRESENT | 5; /* with a VLAN behind it */
+    f = frame_of(&k);
+    memmove(f.b + 16, f.b + 12, f.size - 12);
+    put16(f.b + 14, 0xe000);
+    f.size += WIRE_VLAN_SIZE;
+    send_frame(w, "up", &f);
+    expect_drop(w, SIM_ROUTER_VLAN, "rt");
     k.vlan_tci = 0;
     f = frame_of(&k);
     put16(f.b + 12, 0x88cc);
@@ -310,7 +317,24 @@ static void test_packet_to_itself(void **state)
     assert_int_equal(w->res.reason, SIM_LOOP);
 }
 
-/* Rules aren't evaluated yet: chains let everything pass, and the trail says so. */
+/* A packet that has by chance the MAC it is given: its flow changes nothing, and must not fit
+ * others, which have another. */
+static void test_has_already_what_it_is_given(void **state)
+{
+    struct world *w = *state;
+    struct net n = net_of(w, false);
+    struct flow_key k = key_of(17, n.far, n.ip_b, 1, 2);
+
+    k.eth_dst = n.up->mac;
+    send_key(w, "up", &k);
+    expect_out(w, "b");
+    assert_true(mac_is_zero(&w->res.mask.eth_src));
+    k.eth_src = n.rb->mac;
+    send_key(w, "up", &k);
+    expect_out(w, "b");
+    assert_true(mac_equal(&w->res.mask.eth_src, &mac_broadcast));
+}
+
 /* All eight places where chains are asked, in their order. */
 static void test_chains_along_the_way(void **state)
 {
@@ -368,6 +392,7 @@ int main(void)
         both_tests(never_routed),
         world_test(test_port_without_ip4),
         world_test(test_packet_to_itself),
+        world_test(test_has_already_what_it_is_given),
         world_test(test_chains_along_the_way),
     };
 

@@ -58,6 +58,24 @@ static void test_mirror_points(void **state)
     expect_out(w, "b");
 }
 
+/* A router answers each ping, whoever gets copies of them. */
+static void test_answered_and_mirrored(void **state)
+{
+    struct world *w = *state;
+    struct net n = net_of(w, false);
+    struct flow_key k = from_a(&n, "10.0.1.254");
+
+    n.a->mirrors[TOPO_HOOK_IN] = mirror_to(w->topo, "copies", "b2", "");
+    publish(w);
+    k.ip_proto = 1;
+    k.tp_src = 8;
+    k.tp_dst = 0;
+    send_key(w, "a", &k);
+    expect_out(w, "b2");
+    emitted(w, "a");
+    assert_true(w->res.no_flow);
+}
+
 /* A copy is made of what the port then refuses, and not of what it refused before. */
 static void test_mirrors_and_filters(void **state)
 {
@@ -296,6 +314,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         world_test(test_mirror_points),
         world_test(test_mirrors_and_filters),
+        world_test(test_answered_and_mirrored),
         world_test(test_lost_copies_dont_matter),
         world_test(test_mirrored_mirrors_end),
         world_test(test_redirect),
