@@ -10,7 +10,7 @@
  *   sync_device.c   bridges and routers: load, follow the change log, tell ports and routes apart
  *   sync_build.c    bridges and routers: the published object, and what differs from the one before
  *   sync_seeds.c    seeded MACs and addresses of bridges
- *   sync_dhcp.c     DHCP subnets and hosts of bridges
+ *   sync_dhcp.h     DHCP subnets and hosts of bridges: files of their own
  *   sync_policy.h   chains, groups, mirrors, QoS, insertions: files of their own
  *   sync_host.c     hosts
  *   sync_zone.c     tunnel zones

@@ -1,7 +1,7 @@
 /* Inside the loader: policy objects.
  *
  *   sync_rule.c     rules and conditions: JSON to values
- *   sync_chain.c    chains, with their loggers
+ *   sync_chain.h    chains: rules in order, loggers; files of their own
  *   sync_group.c    groups of addresses
  *   sync_port_group.c   groups of ports
  *   sync_mirror.c   mirrors
