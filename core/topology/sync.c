@@ -1,3 +1,8 @@
+/* The loader's frame: open and close, and a run, which is all that ever happens in it.
+ *
+ * A run takes what the store and other threads have said, does a bounded part of what is due, and
+ * tells its callers what has changed.  What each kind of object needs is done elsewhere
+ * (sync_impl.h has the list).  Thread: the one that runs it. */
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -5,7 +10,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "topology/sync_policy.h"
 #include "topology/sync_table.h"
@@ -93,53 +97,6 @@ int sync_fd(struct sync *s)
     return s->fd;
 }
 
-static void connection(struct sync *s, bool connected)
-{
-    if (s->connected == connected)
-        return;
-    s->connected = connected;
-    if (s->cb.connection)
-        s->cb.connection(s->cb.aux, connected);
-}
-
-static uint64_t by_chance(const struct sync *s, uint64_t salt, uint64_t below)
-{
-    return hash_u64(s->now ^ s->inc ^ salt) % MAX(below, (uint64_t)1);
-}
-
-/* Items by slot, behind them the groups of hosts. */
-static bool is_compared(const struct sync *s, size_t i)
-{
-    const struct item *it = i < s->n_items ? s->items[i] : NULL;
-
-    if (i >= s->n_items)
-        return s->alive[i - s->n_items].listed;
-    return it && it->loaded && (it->kind != TOPO_PORT || it->watched) &&
-           (it->kind != TOPO_HOST || it->ref == s->host);
-}
-
-/* All that is compared, in steps of even length; the first begins anywhere within one. */
-static void start_comparing(struct sync *s)
-{
-    s->compare_n = 0;
-    for (size_t i = 0; i < s->n_items + ALIVE_GROUPS; i++)
-        s->compare_n += is_compared(s, i);
-    s->compare_from = s->now + by_chance(s, 0, s->opt.jitter_ns / (s->compare_n + 1));
-    s->compare_at = s->compared = 0;
-}
-
-/* All agents hear of it at the same moment.  Comparing is spread over opt.jitter_ns, and what was
- * learned meanwhile is written at any moment of it. */
-static void reconnected(struct sync *s)
-{
-    connection(s, true);
-    s->failures = 0;
-    s->retry_at = 0;
-    start_comparing(s);
-    s->doubt_until = s->now + s->opt.doubt_ns;
-    sync_share_spread(s, s->opt.jitter_ns);
-}
-
 static void take_change(struct sync *s, const struct store_event *ev)
 {
     struct item *it = sync_item(s, (topo_ref)ev->tag);
@@ -175,68 +132,12 @@ static void take_events(struct sync *s)
             take_change(s, &ev);
             break;
         case STORE_EV_DISCONNECTED:
-            connection(s, false);
+            sync_connection(s, false);
             break;
         case STORE_EV_RECONNECTED:
-            reconnected(s);
+            sync_reconnected(s);
             break;
         }
-    }
-}
-
-static void compare_one(struct sync *s, size_t i)
-{
-    struct item *it = i < s->n_items ? s->items[i] : NULL;
-    unsigned due = DUE_CHANGE;
-
-    if (!it) {
-        sync_alive_due(s, (unsigned)(i - s->n_items));
-        return;
-    }
-    if (it->kind == TOPO_BRIDGE || it->kind == TOPO_ROUTER || it->ref == s->host)
-        due = DUE_CHANGE | (it->ref == s->host ? DUE_ALIVE : DUE_TABLE);
-    sync_due(s, it, it->kind == TOPO_PORT ? DUE_LOAD : due);
-}
-
-/* After a reconnect: all that is watched becomes due, evenly over opt.jitter_ns.  Again and again,
- * when not all of it can be watched. */
-static void compare(struct sync *s)
-{
-    if (!s->compare_from && s->polling && s->now >= s->poll_at) {
-        start_comparing(s);
-        s->poll_at = s->now + POLL_NS;
-    }
-    if (s->polling)
-        sync_wants_run(s, s->poll_at);
-    if (!s->compare_from)
-        return;
-    uint64_t passed = s->now - MIN(s->compare_from, s->now);
-    size_t all = s->n_items + ALIVE_GROUPS;
-    bool last = passed >= s->opt.jitter_ns;
-    size_t until = (size_t)((double)passed / (double)s->opt.jitter_ns * (double)s->compare_n) +
-                   (s->now >= s->compare_from);
-    for (; s->compare_at < all && (last || s->compared < until); s->compare_at++) {
-        if (!is_compared(s, s->compare_at))
-            continue;
-        compare_one(s, s->compare_at);
-        s->compared++;
-    }
-    if (s->compare_at < all)
-        sync_wants_run(s, s->now + MAX(s->opt.jitter_ns / 100, NSEC_PER_MSEC));
-    else
-        s->compare_from = 0;
-}
-
-/* Whoever wasn't alive when we came back, and isn't by now, is dead. */
-static void resolve_doubts(struct sync *s)
-{
-    if (!s->doubts || s->now < s->doubt_until)
-        return;
-    s->doubts = false;
-    for (size_t i = 0; i < s->n_items; i++) {
-        struct item *it = s->items[i];
-        if (it && it->loaded && it->kind == TOPO_HOST)
-            sync_due(s, it, DUE_ALIVE);
     }
 }
 
@@ -395,7 +296,7 @@ static void failed(struct sync *s, int rc)
     uint64_t wait = 100 * NSEC_PER_MSEC << MIN(s->failures, 6u);
 
     s->failures++;
-    s->retry_at = s->now + wait / 2 + hash_u64(s->now ^ s->inc) % (wait / 2);
+    s->retry_at = s->now + wait / 2 + sync_by_chance(s, 0, wait / 2);
     log_limited(LOG_LVL_WARN, "topology", "the store fails: %s", strerror(-rc));
 }
 
@@ -437,8 +338,8 @@ uint64_t sync_run(struct sync *s, uint64_t now_ns)
     s->next = UINT64_MAX;
     take_events(s);
     sync_take_inbox(s);
-    compare(s);
-    resolve_doubts(s);
+    sync_compare(s);
+    sync_resolve_doubts(s);
     try_stuck(s);
     sync_look_for_snapshots(s);
     sync_share_sweep(s);

@@ -1,6 +1,7 @@
 /* Inside the loader (sync.h): one 'struct sync' and the files that work on it.
  *
- *   sync.c          open, close, the run loop, reconnects
+ *   sync.c          open, close, the run loop
+ *   sync_compare.c  reconnects: what was missed
  *   sync_item.c     what is known of each object, what is due, watches, placeholders
  *   sync_read.c     batches of reads; bodies of objects
  *   sync_parse.c    JSON to values
@@ -34,6 +35,7 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "objects/objects.h"
 #include "topology/lpm.h"
@@ -290,6 +292,12 @@ struct sync {
 /* sync.c */
 bool sync_store_away(int rc); /* it doesn't answer, rather than refuses */
 
+/* sync_compare.c */
+void sync_connection(struct sync *s, bool connected); /* tells of it, if that is news */
+void sync_reconnected(struct sync *s);
+void sync_compare(struct sync *s);
+void sync_resolve_doubts(struct sync *s);
+
 /* sync_item.c */
 struct item *sync_item(struct sync *s, topo_ref ref); /* null: none */
 /* Made if there is none; 'size' of the whole structure that begins with it.  Null when the store
@@ -313,6 +321,12 @@ enum schema_type_id sync_type(const struct item *it);
 #define POLL_NS (10 * NSEC_PER_SEC) /* when not all can be watched */
 /* Of a kind that has no content here: all there is to know is whether it exists. */
 int sync_load_other(struct sync *s, struct item *it);
+
+/* Something below 'below' that other agents don't choose, too; differs by the moment and 'salt'. */
+static inline uint64_t sync_by_chance(const struct sync *s, uint64_t salt, uint64_t below)
+{
+    return hash_u64(s->now ^ s->inc ^ salt) % MAX(below, (uint64_t)1);
+}
 
 static inline struct device_item *sync_device(struct sync *s, topo_ref ref)
 {

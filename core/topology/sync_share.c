@@ -2,7 +2,6 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "topology/sync_impl.h"
 #include "topology/sync_table.h"
@@ -342,8 +341,7 @@ static int refused(struct sync *s, struct table *t, struct commit *co, int rc, i
             return 0;
     }
     t->conflicts = MIN(t->conflicts + 1, 8u);
-    t->flush_at =
-        s->now + NSEC_PER_MSEC + hash_u64(s->now ^ s->inc) % (NSEC_PER_MSEC << t->conflicts);
+    t->flush_at = s->now + NSEC_PER_MSEC + sync_by_chance(s, 0, NSEC_PER_MSEC << t->conflicts);
     return sync_table_catch_up(s, t);
 }
 
@@ -376,9 +374,9 @@ void sync_share_spread(struct sync *s, uint64_t ns)
     for (size_t i = 0; i < s->tables.n; i++) {
         struct table *t = sync_device(s, s->tables.v[i])->table;
         if (t->due)
-            t->flush_at = s->now + hash_u64(s->now ^ s->inc ^ (s->tables.v[i] + 1)) % ns;
+            t->flush_at = s->now + sync_by_chance(s, s->tables.v[i] + 1, ns);
     }
-    s->own_at = s->now + (s->n_own_due ? hash_u64(s->now ^ s->inc) % ns : 0);
+    s->own_at = s->now + (s->n_own_due ? sync_by_chance(s, 0, ns) : 0);
 }
 
 int sync_share_flush(struct sync *s)

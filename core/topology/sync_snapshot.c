@@ -163,7 +163,7 @@ void sync_snapshot_write(struct sync *s, const struct item *it, const struct obj
 
 void sync_wait_for_snapshot(struct sync *s, struct item *it)
 {
-    uint64_t at = s->now + LOOK_NS + hash_u64(s->now ^ s->inc ^ it->ref) % LOOK_NS;
+    uint64_t at = s->now + LOOK_NS + sync_by_chance(s, it->ref, LOOK_NS);
 
     it->queued = true;
     vec_add(&s->waiting, (struct waiting){it->ref, at});

@@ -480,8 +480,8 @@ static int try_ports(struct sync *s, struct port_commit *co, const struct device
 static void back_off(struct sync *s)
 {
     s->own_conflicts = MIN(s->own_conflicts + 1, 9u);
-    s->own_at = s->now + NSEC_PER_MSEC +
-                hash_u64(s->now ^ s->inc) % ((4 * NSEC_PER_MSEC) << s->own_conflicts);
+    s->own_at =
+        s->now + NSEC_PER_MSEC + sync_by_chance(s, 0, (4 * NSEC_PER_MSEC) << s->own_conflicts);
 }
 
 /* A device whose log others are writing, too.  But a host that comes back says that together with

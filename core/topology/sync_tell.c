@@ -1,7 +1,6 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "topology/sync_impl.h"
 
@@ -196,12 +195,12 @@ static int look(struct sync *s, struct telling *t)
         return rc;
     ssize_t at = place_of(s, t, &names);
     if (at > 0 && !t->looked) {
-        t->at = s->now + (uint64_t)MIN(at, LONGEST) * STEP_NS + hash_u64(s->now ^ s->inc) % STEP_NS;
+        t->at = s->now + (uint64_t)MIN(at, LONGEST) * STEP_NS + sync_by_chance(s, 0, STEP_NS);
     } else if (at >= 0) {
         rc = combine(s, &d->item, &names, (size_t)at);
         if (rc == -ESTALE || rc == -EEXIST || rc == -ENOENT) { /* somebody else is at it */
             s->st.conflicts++;
-            t->at = s->now + STEP_NS + hash_u64(s->now ^ s->inc) % (STEP_NS << MIN(t->looked, 6u));
+            t->at = s->now + STEP_NS + sync_by_chance(s, 0, STEP_NS << MIN(t->looked, 6u));
             rc = 0;
         }
     }
