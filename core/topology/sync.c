@@ -249,6 +249,17 @@ bool sync_store_away(int rc)
     return rc == -ENOTCONN || rc == -ETIMEDOUT;
 }
 
+bool sync_forestalled(int rc)
+{
+    return rc == -ESTALE || rc == -EEXIST || rc == -ENOENT;
+}
+
+int sync_commit(struct sync *s, const struct store_op *ops, size_t n)
+{
+    s->st.writes++;
+    return store_commit(s->store, ops, n, NULL, NULL);
+}
+
 static int work(struct sync *s)
 {
     int rc = 0;

@@ -22,7 +22,9 @@
  *   sync_table.c    ... reading other hosts' chunks
  *   sync_share.c    ... own chunks, written and expired
  *   sync_learn.c    what other threads say: needs, learned entries
- *   sync_state.c    what this host says about itself and its ports
+ *   sync_state.h    what this host says:
+ *   sync_state.c    ... about itself
+ *   sync_serve.c    ... about the ports it serves
  *   sync_tell.c     ... when many have something to say at once
  *
  * Every object of interest has an item, found by its slot number.  An item that has something due
@@ -290,7 +292,9 @@ struct sync {
 };
 
 /* sync.c */
-bool sync_store_away(int rc); /* it doesn't answer, rather than refuses */
+bool sync_store_away(int rc);  /* it doesn't answer, rather than refuses */
+bool sync_forestalled(int rc); /* it refuses because somebody else was faster */
+int sync_commit(struct sync *s, const struct store_op *ops, size_t n);
 
 /* sync_compare.c */
 void sync_connection(struct sync *s, bool connected); /* tells of it, if that is news */
@@ -556,6 +560,8 @@ void sync_tell_free(struct sync *s);
 int sync_state_flush(struct sync *s);
 void sync_state_free(struct sync *s);
 void sync_state_host_seen(struct sync *s, bool alive, uint64_t inc);
-void sync_state_again(struct sync *s, topo_ref port);
+
+/* sync_serve.c */
+void sync_serve_again(struct sync *s, topo_ref port);
 
 #endif

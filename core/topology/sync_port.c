@@ -176,7 +176,7 @@ static void publish(struct sync *s, struct port_item *p, struct topo_port *port)
 
     apply_state(s, p, port);
     if (port->host != s->host && p->state.now.host != s->host && !sync_serves(s, &p->state.now))
-        sync_state_again(s, p->item.ref);
+        sync_serve_again(s, p->item.ref);
     sync_apply_qos(s, p, port);
     if (was && same_port(old, port)) {
         topo_discard(&port->obj);

@@ -328,7 +328,7 @@ static int refused(struct sync *s, struct table *t, struct commit *co, int rc, i
 {
     if (sync_store_away(rc))
         return rc;
-    if (rc != -ESTALE && rc != -EEXIST && rc != -ENOENT) {
+    if (!sync_forestalled(rc)) {
         log_limited(LOG_LVL_WARN, "topology", "a learned table can't be written: %s",
                     strerror(-rc));
         t->flush_at = s->now + NSEC_PER_SEC;

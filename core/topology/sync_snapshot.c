@@ -86,9 +86,8 @@ static int take_place(struct sync *s, const char *path, const struct store_value
                                  .path = path,
                                  .data = text,
                                  .size = strlen(text)};
-    s->st.writes++;
-    int rc = store_commit(s->store, ops, n, NULL, NULL);
-    return !rc ? 1 : rc == -EEXIST || rc == -ESTALE || rc == -ENOENT ? -EALREADY : rc;
+    int rc = sync_commit(s, ops, n);
+    return !rc ? 1 : sync_forestalled(rc) ? -EALREADY : rc;
 }
 
 int sync_snapshot_begin(struct sync *s, const struct item *it, struct snapshot_wait *w)

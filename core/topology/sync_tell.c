@@ -171,10 +171,8 @@ static int combine(struct sync *s, const struct item *device, const struct store
                                &c->b.values[0], c->entries, &bump);
     for (size_t i = 0; i < bump.n; i++)
         c->ops[c->n_ops++] = bump.ops[i];
-    if (!rc && c->n_ops) {
-        s->st.writes++;
-        rc = store_commit(s->store, c->ops, c->n_ops, NULL, NULL);
-    }
+    if (!rc && c->n_ops)
+        rc = sync_commit(s, c->ops, c->n_ops);
     objects_bump_free(&bump);
     json_decref(c->entries);
     sync_batch_free(&c->b);
@@ -198,7 +196,7 @@ static int look(struct sync *s, struct telling *t)
         t->at = s->now + (uint64_t)MIN(at, LONGEST) * STEP_NS + sync_by_chance(s, 0, STEP_NS);
     } else if (at >= 0) {
         rc = combine(s, &d->item, &names, (size_t)at);
-        if (rc == -ESTALE || rc == -EEXIST || rc == -ENOENT) { /* somebody else is at it */
+        if (sync_forestalled(rc)) { /* somebody else is at it */
             s->st.conflicts++;
             t->at = s->now + STEP_NS + sync_by_chance(s, 0, STEP_NS << MIN(t->looked, 6u));
             rc = 0;
