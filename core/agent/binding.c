@@ -1,58 +1,10 @@
-#include "agent/binding.h"
-
-#include <stdio.h>
 #include <stdlib.h>
-#include <uthash.h>
 
-#include "agent/agent_impl.h"
+#include "agent/binding_impl.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "net/link.h"
 
 #define RETRY_NS NSEC_PER_SEC
-#define BOUND_MTU                                                                                  \
-    65000 /* reference behaviour, section 10: what the machine behind it sends passes */
-#define MTU_NOTE "mn: mtu was %u"
-#define KEY_MASK 0xfffff
-
-enum binding_state { IDLE, SERVED, LEAVING };
-
-/* A worker's part of giving a port up. */
-struct removal {
-    struct inbox_call call;
-    struct worker_removal flows;
-    struct binding *binding;
-    struct agent *agent;
-};
-
-struct binding {
-    topo_ref port; /* key of 'all' */
-    struct uuid id;
-    char ifname[16], wanted_ifname[16];
-    bool wanted;
-    topo_ref previous; /* the host that served it before us, 0 none */
-    enum { NOT_FETCHED, FETCHING, FETCHED } connections;
-    enum binding_state state;
-    const char *why;
-    bool unheard; /* served, but its machine is perhaps still where it was */
-    uint32_t port_no, tunnel_key;
-    unsigned old_mtu; /* 0: not changed by us */
-    bool mtu_seen_to;
-    uint32_t kbps, burst_kb; /* limit told to the datapath */
-    int n_leaving;           /* atomic: workers that still have flows */
-    struct removal *removals;
-    UT_hash_handle hh, hh_key;
-};
-
-struct bindings {
-    struct agent *agent;
-    struct binding *all;    /* by port */
-    struct binding *by_key; /* by tunnel key, of those served */
-    bool known;             /* the store has been read */
-    bool dirty;             /* something to do */
-    bool failed;            /* something to try again */
-    uint64_t now, retry_ns;
-};
 
 struct bindings *bindings_new(struct agent *a)
 {
@@ -60,59 +12,6 @@ struct bindings *bindings_new(struct agent *a)
 
     b->agent = a;
     return b;
-}
-
-/* What the MTU was is written beside it, for the process that gives the interface back may be
- * another one.  An alias that is somebody else's stays; the MTU is then restored by us or nobody.
- */
-static void set_mtu(struct bindings *bs, struct binding *b)
-{
-    struct agent *a = bs->agent;
-    const struct topo_port *port = topo_port(a->topo, b->port);
-    const struct net_iface *iface = ifaces_find(a->ifaces, b->ifname);
-    char note[32];
-
-    if (b->mtu_seen_to || a->opts.keep_mtu || !port || !iface)
-        return;
-    b->mtu_seen_to = true;
-    if (sscanf(iface->alias, MTU_NOTE, &b->old_mtu) == 1 || port->device_kind != TOPO_BRIDGE ||
-        iface->mtu >= BOUND_MTU)
-        return;
-    snprintf(note, sizeof note, MTU_NOTE, iface->mtu);
-    if (!*iface->alias)
-        net_link_alias(b->ifname, note, NULL);
-    if (!net_link_mtu(b->ifname, BOUND_MTU, NULL))
-        b->old_mtu = iface->mtu;
-}
-
-/* A gone interface doesn't mind. */
-static void restore_mtu(struct bindings *bs, struct binding *b)
-{
-    const struct net_iface *iface = ifaces_find(bs->agent->ifaces, b->ifname);
-    unsigned mtu;
-
-    if (b->old_mtu && iface) {
-        net_link_mtu(b->ifname, b->old_mtu, NULL);
-        if (sscanf(iface->alias, MTU_NOTE, &mtu) == 1)
-            net_link_alias(b->ifname, "", NULL);
-    }
-    b->old_mtu = 0;
-    b->mtu_seen_to = false;
-}
-
-/* A port's limit may change while it is served, and the port may not be loaded yet. */
-static void set_limit(struct bindings *bs, struct binding *b)
-{
-    const struct topo_port *port = topo_port(bs->agent->topo, b->port);
-
-    if (!port || (port->max_kbps == b->kbps && port->max_burst_kb == b->burst_kb))
-        return;
-    b->kbps = port->max_kbps;
-    b->burst_kb = port->max_burst_kb;
-    int rc = dp_port_limit(bs->agent->opts.dp, b->port_no, b->kbps, b->burst_kb);
-    if (rc && b->kbps)
-        log_limited(LOG_LVL_WARN, "agent", "interface %s can't be limited to %u kb/s: %s",
-                    b->ifname, b->kbps, strerror(-rc));
 }
 
 static void forget(struct bindings *bs, struct binding *b)
@@ -131,99 +30,10 @@ void bindings_free(struct bindings *bs, bool keep)
     HASH_CLEAR(hh_key, bs->by_key);
     HASH_ITER (hh, bs->all, b, next) {
         if (!keep)
-            restore_mtu(bs, b);
+            binding_restore_mtu(bs, b);
         forget(bs, b);
     }
     free(bs);
-}
-
-/* Topology's: what the store is told. */
-
-struct declaration {
-    topo_ref port;
-    uint32_t key; /* 0: not served any more */
-    bool moving;
-};
-
-static void take_key(void *agent, void *aux)
-{
-    struct declaration *d = aux;
-
-    bindings_key(((struct agent *)agent)->bindings, d->port, d->key);
-    free(d);
-}
-
-static void declare_fn(void *agent, void *aux)
-{
-    struct agent *a = agent;
-    struct declaration *d = aux;
-
-    if (!d->key) {
-        sync_port_down(a->sync, d->port);
-    } else {
-        uint32_t key = sync_port_up(a->sync, d->port, d->key);
-        sync_port_moving(a->sync, d->port, d->moving);
-        if (key && key != d->key) {
-            d->key = key;
-            agent_call_control(a, take_key, d);
-            return;
-        }
-    }
-    free(d);
-}
-
-static void declare(struct agent *a, topo_ref port, uint32_t key, bool moving)
-{
-    struct declaration *d = NEW(struct declaration);
-
-    *d = (struct declaration){port, key, moving};
-    agent_call_topology(a, declare_fn, d);
-}
-
-/* Tunnel keys.  Derived from the port's id, so that a restart finds the same. */
-
-static bool key_is_free(struct bindings *bs, uint32_t key)
-{
-    struct binding *b;
-
-    HASH_FIND(hh_key, bs->by_key, &key, sizeof key, b);
-    return key && !b;
-}
-
-static void give_key(struct bindings *bs, struct binding *b, uint32_t key)
-{
-    struct error e = {0};
-
-    b->tunnel_key = key;
-    HASH_ADD(hh_key, bs->by_key, tunnel_key, sizeof b->tunnel_key, b);
-    if (dp_tunnel_bind(bs->agent->opts.dp, key, b->port_no, &e))
-        log_warn("agent", "tunnel key %u of %s: %s", key, b->ifname, e.message);
-}
-
-static void take_key_back(struct bindings *bs, struct binding *b)
-{
-    HASH_DELETE(hh_key, bs->by_key, b);
-    dp_tunnel_unbind(bs->agent->opts.dp, b->tunnel_key);
-}
-
-static uint32_t choose_key(struct bindings *bs, const struct binding *b)
-{
-    uint32_t key = (uint32_t)hash_stable(&b->id, sizeof b->id, 0) & KEY_MASK;
-
-    while (!key_is_free(bs, key))
-        key = (key + 1) & KEY_MASK;
-    return key;
-}
-
-void bindings_key(struct bindings *bs, topo_ref port, uint32_t key)
-{
-    struct binding *b;
-
-    HASH_FIND_INT(bs->all, &port, b);
-    if (!b || b->state != SERVED || !key_is_free(bs, key))
-        return;
-    take_key_back(bs, b);
-    give_key(bs, b, key);
 }
 
 /* Legs. */
@@ -362,7 +172,7 @@ void bindings_heard(struct bindings *bs, topo_ref port)
         return;
     b->unheard = false;
     log_info("agent", "the machine of interface %s has moved here", b->ifname);
-    declare(bs->agent, port, b->tunnel_key, false);
+    binding_declare(bs->agent, port, b->tunnel_key, false);
 }
 
 static bool serve(struct bindings *bs, struct binding *b)
@@ -383,65 +193,13 @@ static bool serve(struct bindings *bs, struct binding *b)
     b->connections = NOT_FETCHED; /* should it go and come back */
     b->why = NULL;
     b->kbps = b->burst_kb = UINT32_MAX; /* whatever an earlier process left */
-    set_limit(bs, b);
-    give_key(bs, b, choose_key(bs, b));
+    binding_set_limit(bs, b);
+    binding_take_key(bs, b);
     sync_need(a->sync, b->port);
-    declare(a, b->port, b->tunnel_key, b->unheard);
+    binding_declare(a, b->port, b->tunnel_key, b->unheard);
     log_info("agent", "port of interface %s is up number=%u key=%u", b->ifname, b->port_no,
              b->tunnel_key);
     return true;
-}
-
-static void removed(struct worker *w, struct worker_removal *flows)
-{
-    struct removal *r = caa_container_of(flows, struct removal, flows);
-    struct agent *a = r->agent;
-
-    (void)w;
-    if (!__atomic_sub_fetch(&r->binding->n_leaving, 1, __ATOMIC_ACQ_REL))
-        inbox_wake(&a->control); /* the binding may be gone by now */
-}
-
-static void removal_fn(void *worker, void *aux)
-{
-    worker_remove_port(worker, &((struct removal *)aux)->flows);
-}
-
-/* The port map has lost it already. */
-static void remove_flows(struct bindings *bs, struct binding *b)
-{
-    struct agent *a = bs->agent;
-
-    if (!b->removals)
-        b->removals = NEW_ARRAY(a->n_workers, struct removal);
-    __atomic_store_n(&b->n_leaving, (int)a->n_workers, __ATOMIC_RELEASE);
-    for (unsigned i = 0; i < a->n_workers; i++) {
-        struct removal *r = &b->removals[i];
-        *r = (struct removal){
-            .binding = b,
-            .agent = a,
-            .call = {.fn = removal_fn, .aux = r},
-            .flows = {.port = b->port, .port_no = b->port_no, .done = removed},
-        };
-        inbox_call(worker_inbox(a->workers[i]), &r->call);
-    }
-}
-
-static void leave(struct bindings *bs, struct binding *b)
-{
-    log_info("agent", "port of interface %s is down: %s", b->ifname, b->why);
-    b->state = LEAVING;
-    __atomic_store_n(&b->n_leaving, -1, __ATOMIC_RELEASE);
-    take_key_back(bs, b);
-    declare(bs->agent, b->port, 0, false);
-}
-
-static void finish_leaving(struct bindings *bs, struct binding *b)
-{
-    dp_port_del(bs->agent->opts.dp, b->port_no, NULL);
-    restore_mtu(bs, b);
-    b->state = IDLE;
-    b->port_no = 0;
 }
 
 static void publish(struct bindings *bs, const struct tag_change *changed, size_t n_changed)
@@ -462,7 +220,7 @@ static void publish(struct bindings *bs, const struct tag_change *changed, size_
     agent_announce(a, changed, n_changed);
     for (b = bs->all; b; b = b->hh.next)
         if (b->state == LEAVING && __atomic_load_n(&b->n_leaving, __ATOMIC_ACQUIRE) < 0)
-            remove_flows(bs, b);
+            binding_remove_flows(bs, b);
 }
 
 /* One step of one binding; true when the port map changes. */
@@ -475,16 +233,16 @@ static bool step(struct bindings *bs, struct binding *b)
         if (!lost && strcmp(b->ifname, b->wanted_ifname))
             lost = "bound elsewhere";
         if (!lost && !b->why) {
-            set_mtu(bs, b);
+            binding_set_mtu(bs, b);
             return false;
         }
         b->why = lost ? lost : b->why;
-        leave(bs, b);
+        binding_leave(bs, b);
         return true;
     case LEAVING:
-        if (__atomic_load_n(&b->n_leaving, __ATOMIC_ACQUIRE))
+        if (!binding_has_left(b))
             return false;
-        finish_leaving(bs, b);
+        binding_left(bs, b);
         break;
     case IDLE:
         break;
@@ -510,10 +268,10 @@ uint64_t bindings_run(struct bindings *bs, uint64_t now)
         bs->dirty = true;
     for (b = bs->all; b; b = b->hh.next)
         if (b->state == SERVED)
-            set_limit(bs, b);
+            binding_set_limit(bs, b);
     for (b = bs->all; b && !bs->dirty; b = b->hh.next)
         bs->dirty = (b->state == SERVED && !b->wanted && !moves_away(bs, b)) ||
-                    (b->state == LEAVING && !__atomic_load_n(&b->n_leaving, __ATOMIC_ACQUIRE)) ||
+                    (b->state == LEAVING && binding_has_left(b)) ||
                     (b->state == SERVED && !b->mtu_seen_to && !bs->agent->opts.keep_mtu);
     if (!bs->dirty)
         return bs->failed ? bs->retry_ns : UINT64_MAX;
