@@ -57,7 +57,11 @@ void agent_call_control(struct agent *a, void (*fn)(void *a, void *aux), void *a
 /* Runs fn(worker, aux) between two turns of the worker, and waits until it has; control. */
 void agent_ask_worker(struct agent *a, unsigned worker, void (*fn)(void *worker, void *aux),
                       void *aux);
-void agent_announce(struct agent *a, const struct tag_change *changes, size_t n);
+
+/* agent_pieces.c */
+int agent_open_sync(struct agent *a, struct error *e);
+int agent_open_workers(struct agent *a);
+void agent_announce(struct agent *a, const struct tag_change *changes, size_t n); /* to workers */
 
 /* connections.c */
 int agent_open_state(struct agent *a);
