@@ -8,168 +8,56 @@
  * Filters on the ports decide by direction, so that every answer needs the record of what it
  * answers, on the host where it enters.
  */
+#include "agent_hosts.h"
 #include <arpa/inet.h>
-#include <unistd.h>
-
-#include "agent/agent.h"
-#include "base/clock.h"
-#include "base/log.h"
-#include "datapath/memory.h"
-#include "objects_fixture.h"
-#include "packet_fixture.h"
-
-#define SEC NSEC_PER_SEC
-enum { HOSTS = 3 };
-
-struct cloud;
-
-struct host {
-    struct cloud *cloud;
-    char name[8], dp_name[32];
-    struct uuid id;
-    struct store *store;
-    struct dp *dp;
-    struct mail *mail;
-    struct agent *agent;
-};
 
 struct cloud {
-    char url[48];
-    uint64_t now;
-    struct store *store;
-    struct objects *db;
-    struct memory_board *board;
-    struct host h[HOSTS];
-    struct uuid zone, bridge, a, b, answers_only;
+    struct hosts all;
+    struct host *h; /* all.h */
+    struct uuid bridge, a, b, answers_only;
 };
-
-static uint64_t cloud_now(void *aux)
-{
-    return ((struct cloud *)aux)->now;
-}
-
-static struct uuid make(struct cloud *c, enum schema_type_id type, json_t *j)
-{
-    return make_object(c->db, type, j);
-}
-
-static void change(struct cloud *c, enum schema_type_id type, const struct uuid *id, json_t *j)
-{
-    change_object(c->db, type, id, j);
-}
-
-static void run_all(struct cloud *c)
-{
-    unsigned turns = 0;
-
-    for (bool busy = true; busy;) {
-        busy = false;
-        for (unsigned i = 0; i < HOSTS; i++)
-            if (c->h[i].agent)
-                busy |= agent_run(c->h[i].agent, c->now);
-        assert_true(++turns < 100000);
-    }
-}
 
 static void pass_ms(struct cloud *c, unsigned ms)
 {
-    run_all(c);
+    hosts_run(&c->all);
     for (unsigned i = 0; i < ms; i += 5) {
-        c->now += 5 * NSEC_PER_MSEC;
-        run_all(c);
+        c->all.now += 5 * NSEC_PER_MSEC;
+        hosts_run(&c->all);
     }
-}
-
-static void start(struct host *h)
-{
-    struct agent_options o = {.host = h->id, .name = h->name, .keep_mtu = true, .n_workers = 1};
-    struct error e = {0};
-
-    assert_int_equal(store_open(h->cloud->url, NULL, &h->store, &e), 0);
-    struct dp_options dpo = {.name = h->dp_name, .n_queues = 1};
-    assert_int_equal(dp_open("memory", &dpo, &h->dp, &e), 0);
-    memory_dp_set_clock(h->dp, cloud_now, h->cloud);
-    memory_dp_join(h->dp, h->cloud->board);
-    h->mail = memory_mail_open(h->dp);
-    o.store = h->store;
-    o.dp = h->dp;
-    o.mail = h->mail;
-    if (agent_open(&o, &h->agent, &e))
-        fail_msg("%s", e.message);
-}
-
-static void stop(struct host *h, bool keep)
-{
-    agent_close(h->agent, keep);
-    h->agent = NULL;
-    mail_close(h->mail);
-    dp_close(h->dp, keep);
-    store_close(h->store);
-}
-
-static void tell_iface(struct host *h, const char *name)
-{
-    struct net_iface i = {.index = 1, .mtu = 1500, .up = true, .carrier = true};
-
-    snprintf(i.name, sizeof i.name, "%s", name);
-    agent_iface(h->agent, &i, false);
-}
-
-static void plug(struct host *h, const char *name)
-{
-    assert_int_equal(memory_if_add(h->dp, name), 0);
-    tell_iface(h, name);
 }
 
 static void bind_to(struct cloud *c, const struct uuid *port, struct host *h, const char *ifname)
 {
-    change(c, ST_PORT, port,
-           attrs("{'hostId':'%s','interfaceName':'%s'}", text_of(&h->id), ifname));
+    change(&c->all, ST_PORT, port, "{'hostId':'%s','interfaceName':'%s'}", text_of(&h->id), ifname);
 }
 
 /* Accepts what belongs to a connection the other side has opened, and nothing else. */
 static struct uuid answers_only(struct cloud *c)
 {
-    struct uuid chain = make(c, ST_CHAIN, attrs("{'name':'answers'}"));
+    struct uuid chain = make(&c->all, ST_CHAIN, "{'name':'answers'}");
 
-    make(c, ST_RULE,
-         attrs("{'chainId':'%s','type':'accept','position':1,'matchReturnFlow':true}",
-               text_of(&chain)));
-    make(c, ST_RULE, attrs("{'chainId':'%s','type':'drop','position':2}", text_of(&chain)));
+    make(&c->all, ST_RULE, "{'chainId':'%s','type':'accept','position':1,'matchReturnFlow':true}",
+         text_of(&chain));
+    make(&c->all, ST_RULE, "{'chainId':'%s','type':'drop','position':2}", text_of(&chain));
     return chain;
 }
 
 static struct cloud *up(void)
 {
-    static unsigned count;
     struct cloud *c = NEW(struct cloud);
-    struct error e;
 
-    log_level = LOG_LVL_ERROR;
-    c->now = 1000 * SEC;
-    snprintf(c->url, sizeof c->url, "memory:exchange-%d-%u", (int)getpid(), count++);
-    assert_int_equal(store_open(c->url, NULL, &c->store, &e), 0);
-    c->db = objects_open(c->store);
-    c->board = memory_board_new();
-    for (unsigned i = 0; i < HOSTS; i++) {
-        struct host *h = &c->h[i];
-        *h = (struct host){.cloud = c, .id.b = {0xaa, (uint8_t)i}};
-        snprintf(h->name, sizeof h->name, "h%u", i + 1);
-        snprintf(h->dp_name, sizeof h->dp_name, "exchange-%u-%u", count, i);
-        start(h);
-    }
+    c->all.n = 3;
+    c->all.mails = true;
+    c->h = c->all.h;
+    hosts_open(&c->all, "exchange");
     pass_ms(c, 100);
-    c->zone = make(c, ST_TUNNEL_ZONE, attrs("{'name':'z','type':'vxlan'}"));
-    for (unsigned i = 0; i < HOSTS; i++)
-        make(c, ST_TUNNEL_ZONE_HOST,
-             attrs("{'tunnelZoneId':'%s','hostId':'%s','ipAddress':'192.0.2.%u'}",
-                   text_of(&c->zone), text_of(&c->h[i].id), i + 1));
-    c->bridge = make(c, ST_BRIDGE, attrs("{'name':'net'}"));
+    hosts_tunnel(&c->all);
+    c->bridge = make(&c->all, ST_BRIDGE, "{'name':'net'}");
     c->answers_only = answers_only(c);
-    c->a = make(c, ST_PORT, attrs("{'bridgeId':'%s','name':'a'}", text_of(&c->bridge)));
-    c->b = make(c, ST_PORT, attrs("{'bridgeId':'%s','name':'b'}", text_of(&c->bridge)));
-    plug(&c->h[0], "a");
-    plug(&c->h[1], "b");
+    c->a = make(&c->all, ST_PORT, "{'bridgeId':'%s','name':'a'}", text_of(&c->bridge));
+    c->b = make(&c->all, ST_PORT, "{'bridgeId':'%s','name':'b'}", text_of(&c->bridge));
+    host_plug(&c->h[0], "a");
+    host_plug(&c->h[1], "b");
     bind_to(c, &c->a, &c->h[0], "a");
     bind_to(c, &c->b, &c->h[1], "b");
     pass_ms(c, 200);
@@ -178,12 +66,7 @@ static struct cloud *up(void)
 
 static void down(struct cloud *c)
 {
-    for (unsigned i = 0; i < HOSTS; i++)
-        if (c->h[i].agent)
-            stop(&c->h[i], false);
-    memory_board_free(c->board);
-    objects_close(c->db);
-    store_close(c->store);
+    hosts_close(&c->all);
     free(c);
 }
 
@@ -198,40 +81,28 @@ static struct flow_key frame_from(char from, uint16_t a_port, uint16_t b_port)
     return k;
 }
 
-/* How many frames came out, and they are thrown away. */
-static unsigned taken(struct host *h, const char *name)
-{
-    uint8_t buf[2048];
-    unsigned n = 0;
-
-    while (memory_take(h->dp, name, buf, sizeof buf) > 0)
-        n++;
-    return n;
-}
-
 static bool passes(struct cloud *c, struct host *from, char who, struct host *to, uint16_t a_port)
 {
     struct flow_key k = frame_from(who, a_port, 53);
     struct frame f = frame_of(&k);
     const char *in = who == 'a' ? "a" : "b", *out = who == 'a' ? "b" : "a";
 
-    taken(to, out);
+    host_took(to, out);
     assert_int_equal(memory_inject(from->dp, in, f.b, f.size), 0);
     for (unsigned i = 0; i < 8; i++) /* what a worker lacks is loaded in the next turn */
-        run_all(c);
-    return taken(to, out) == 1;
+        hosts_run(&c->all);
+    return host_took(to, out) == 1;
 }
 
 /* b may only answer, which its own host decides. */
 static void b_only_answers(struct cloud *c)
 {
-    change(c, ST_PORT, &c->b, attrs("{'inboundFilterId':'%s'}", text_of(&c->answers_only)));
+    change(&c->all, ST_PORT, &c->b, "{'inboundFilterId':'%s'}", text_of(&c->answers_only));
     /* a's packets are tracked where they leave towards b */
-    struct uuid chain = make(c, ST_CHAIN, attrs("{'name':'tracked'}"));
-    make(c, ST_RULE,
-         attrs("{'chainId':'%s','type':'accept','position':1,'matchForwardFlow':true}",
-               text_of(&chain)));
-    change(c, ST_PORT, &c->b, attrs("{'outboundFilterId':'%s'}", text_of(&chain)));
+    struct uuid chain = make(&c->all, ST_CHAIN, "{'name':'tracked'}");
+    make(&c->all, ST_RULE, "{'chainId':'%s','type':'accept','position':1,'matchForwardFlow':true}",
+         text_of(&chain));
+    change(&c->all, ST_PORT, &c->b, "{'outboundFilterId':'%s'}", text_of(&chain));
     pass_ms(c, 100);
 }
 
@@ -259,10 +130,10 @@ static void lost_mail_is_healed(void **arg)
 
     (void)arg;
     b_only_answers(c);
-    memory_board_lose_mail(c->board, 8);
+    memory_board_lose_mail(c->all.board, 8);
     assert_true(passes(c, &c->h[0], 'a', &c->h[1], 2000));
     assert_false(passes(c, &c->h[1], 'b', &c->h[0], 2000));
-    memory_board_lose_mail(c->board, 0);
+    memory_board_lose_mail(c->all.board, 0);
     pass_ms(c, 1000);
     assert_true(passes(c, &c->h[1], 'b', &c->h[0], 2000));
     down(c);
@@ -292,19 +163,17 @@ static void connections_move_with_their_port(void **arg)
     struct exchange_counters x;
 
     (void)arg;
-    struct uuid chain = make(c, ST_CHAIN, attrs("{'name':'tracked'}"));
-    make(c, ST_RULE,
-         attrs("{'chainId':'%s','type':'accept','position':1,'matchForwardFlow':true}",
-               text_of(&chain)));
-    change(c, ST_PORT, &c->a,
-           attrs("{'inboundFilterId':'%s','outboundFilterId':'%s'}", text_of(&c->answers_only),
-                 text_of(&chain)));
+    struct uuid chain = make(&c->all, ST_CHAIN, "{'name':'tracked'}");
+    make(&c->all, ST_RULE, "{'chainId':'%s','type':'accept','position':1,'matchForwardFlow':true}",
+         text_of(&chain));
+    change(&c->all, ST_PORT, &c->a, "{'inboundFilterId':'%s','outboundFilterId':'%s'}",
+           text_of(&c->answers_only), text_of(&chain));
     pass_ms(c, 100);
     for (uint16_t port = 3000; port < 3100; port++)
         assert_true(passes(c, &c->h[1], 'b', &c->h[0], port));
     assert_true(passes(c, &c->h[0], 'a', &c->h[1], 3050));
     assert_false(passes(c, &c->h[0], 'a', &c->h[1], 4000));
-    plug(&c->h[2], "a");
+    host_plug(&c->h[2], "a");
     bind_to(c, &c->a, &c->h[2], "a");
     pass_ms(c, 200);
     for (uint16_t port = 3000; port < 3100; port++)
@@ -330,8 +199,8 @@ static void a_silent_former_host_delays_only(void **arg)
     struct cloud *c = up();
 
     (void)arg;
-    memory_board_cut(c->board, &h1, true);
-    plug(&c->h[2], "a");
+    memory_board_cut(c->all.board, &h1, true);
+    host_plug(&c->h[2], "a");
     bind_to(c, &c->a, &c->h[2], "a");
     pass_ms(c, 500);
     assert_false(passes(c, &c->h[2], 'a', &c->h[1], 5000));
@@ -349,14 +218,14 @@ static void a_stateful_group_knows(void **arg)
     assert_true(passes(c, &c->h[1], 'b', &c->h[0], 1)); /* where b is, is known: nothing floods */
     b_only_answers(c);
     struct uuid other =
-        make(c, ST_PORT, attrs("{'bridgeId':'%s','name':'b2'}", text_of(&c->bridge)));
-    struct uuid group = make(c, ST_PORT_GROUP, attrs("{'name':'uplinks','stateful':true}"));
-    make(c, ST_PORT_GROUP_PORT,
-         attrs("{'portGroupId':'%s','portId':'%s'}", text_of(&group), text_of(&c->b)));
-    make(c, ST_PORT_GROUP_PORT,
-         attrs("{'portGroupId':'%s','portId':'%s'}", text_of(&group), text_of(&other)));
-    change(c, ST_PORT, &other, attrs("{'inboundFilterId':'%s'}", text_of(&c->answers_only)));
-    plug(&c->h[2], "b");
+        make(&c->all, ST_PORT, "{'bridgeId':'%s','name':'b2'}", text_of(&c->bridge));
+    struct uuid group = make(&c->all, ST_PORT_GROUP, "{'name':'uplinks','stateful':true}");
+    make(&c->all, ST_PORT_GROUP_PORT, "{'portGroupId':'%s','portId':'%s'}", text_of(&group),
+         text_of(&c->b));
+    make(&c->all, ST_PORT_GROUP_PORT, "{'portGroupId':'%s','portId':'%s'}", text_of(&group),
+         text_of(&other));
+    change(&c->all, ST_PORT, &other, "{'inboundFilterId':'%s'}", text_of(&c->answers_only));
+    host_plug(&c->h[2], "b");
     bind_to(c, &other, &c->h[2], "b");
     pass_ms(c, 300);
     assert_true(passes(c, &c->h[0], 'a', &c->h[1], 2000));
@@ -373,10 +242,10 @@ static void who_lost_its_memory_is_told_again(void **arg)
     b_only_answers(c);
     assert_true(passes(c, &c->h[0], 'a', &c->h[1], 2000));
     assert_true(passes(c, &c->h[1], 'b', &c->h[0], 2000));
-    stop(&c->h[1], true);
+    host_stop(&c->h[1], true);
     pass_ms(c, 500);
-    start(&c->h[1]);
-    tell_iface(&c->h[1], "b");
+    host_start(&c->h[1]);
+    host_iface(&c->h[1], "b", true, false);
     pass_ms(c, 500);
     /* h1 speaks to it again and finds it knows nothing */
     assert_true(passes(c, &c->h[0], 'a', &c->h[1], 2002));
@@ -446,7 +315,7 @@ static void a_stranger_is_heard_once_it_is_known(void **arg)
     assert_true(wire_add_rec(&w, &rec, &c->bridge, 0, NULL, 0));
     assert_int_equal(mail_send(c->h[2].mail, &h3, &h2, buf, w.size), 0);
     for (unsigned i = 0; i < 8; i++) /* no time passes */
-        run_all(c);
+        hosts_run(&c->all);
     agent_exchange(c->h[1].agent, &x);
     assert_int_equal(x.strangers, 0);
     assert_int_equal(x.heard, 1);
@@ -466,7 +335,7 @@ static void what_a_worker_hears_is_answered_at_once(void **arg)
     uint8_t buf[WIRE_MAX];
 
     (void)arg;
-    run_all(c);
+    hosts_run(&c->all);
     assert_false(inbox_any(agent_mail_inbox(a)));
     h.sender = c->h[0].id;
     wire_begin(&w, buf, sizeof buf, &h);
@@ -475,9 +344,9 @@ static void what_a_worker_hears_is_answered_at_once(void **arg)
     struct frame f = frame_of(&k);
     assert_int_equal(memory_inject(c->h[1].dp, "b", f.b, f.size), 0);
     agent_exchange(a, &before);
-    agent_run_worker(a, 0, c->now); /* takes mail before packets */
+    agent_run_worker(a, 0, c->all.now); /* takes mail before packets */
     assert_true(inbox_any(agent_mail_inbox(a)));
-    agent_run_mail(a, c->now);
+    agent_run_mail(a, c->all.now);
     agent_exchange(a, &after);
     assert_int_equal(after.sent, before.sent + 1); /* messages 1 to 3 are missing */
     assert_false(inbox_any(agent_mail_inbox(a)));
@@ -499,8 +368,5 @@ int main(void)
         cmocka_unit_test(what_a_worker_hears_is_answered_at_once),
     };
 
-    rcu_register_thread();
-    int rc = cmocka_run_group_tests(tests, NULL, NULL);
-    rcu_unregister_thread();
-    return rc;
+    return cmocka_run_group_tests(tests, reader_setup, reader_teardown);
 }

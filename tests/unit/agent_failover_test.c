@@ -49,8 +49,8 @@ static void power_off(struct site *c, unsigned host)
 {
     struct ip underlay = ip_from4(htonl(0xc0000201 + host));
 
-    memory_board_cut(c->board, &underlay, true);
-    flaky_lose(c->h[host].store);
+    memory_board_cut(c->all.board, &underlay, true);
+    flaky_lose(site_wire(c, host));
     host_stop(&c->h[host], false);
 }
 
@@ -58,8 +58,8 @@ static void power_on(struct site *c, unsigned host)
 {
     struct ip underlay = ip_from4(htonl(0xc0000201 + host));
 
-    memory_board_cut(c->board, &underlay, false);
-    host_start(&c->h[host]);
+    memory_board_cut(c->all.board, &underlay, false);
+    site_start(c, host);
 }
 
 static void equal_routes_take_over(void **arg)
@@ -128,8 +128,5 @@ int main(void)
         cmocka_unit_test(the_last_one_takes_all),
     };
 
-    rcu_register_thread();
-    int rc = cmocka_run_group_tests(tests, NULL, NULL);
-    rcu_unregister_thread();
-    return rc;
+    return cmocka_run_group_tests(tests, reader_setup, reader_teardown);
 }

@@ -10,16 +10,16 @@ enum { CONNS = 40 };
 
 static void rule(struct site *c, const struct uuid *chain, unsigned position, const char *what)
 {
-    make(c, ST_RULE, "{'chainId':'%s','position':%u,%s}", text_of(chain), position, what);
+    make(&c->all, ST_RULE, "{'chainId':'%s','position':%u,%s}", text_of(chain), position, what);
 }
 
 static void translate(struct site *c)
 {
-    struct uuid pre = make(c, ST_CHAIN, "{'name':'pre'}"),
-                post = make(c, ST_CHAIN, "{'name':'post'}");
-    struct uuid answers = make(c, ST_CHAIN, "{'name':'answers'}");
-    struct uuid calls = make(c, ST_CHAIN, "{'name':'calls'}");
-    struct uuid group = make(c, ST_PORT_GROUP, "{'name':'uplinks','stateful':true}");
+    struct uuid pre = make(&c->all, ST_CHAIN, "{'name':'pre'}"),
+                post = make(&c->all, ST_CHAIN, "{'name':'post'}");
+    struct uuid answers = make(&c->all, ST_CHAIN, "{'name':'answers'}");
+    struct uuid calls = make(&c->all, ST_CHAIN, "{'name':'calls'}");
+    struct uuid group = make(&c->all, ST_PORT_GROUP, "{'name':'uplinks','stateful':true}");
     char ports[256];
 
     snprintf(ports, sizeof ports, "'inPorts':['%s','%s','%s']", text_of(&c->m[U1].port),
@@ -38,14 +38,14 @@ static void translate(struct site *c)
     rule(c, &answers, 2, "'type':'accept','dlType':2054");
     rule(c, &answers, 3, "'type':'drop'");
     for (unsigned i = U1; i <= U3; i++) {
-        make(c, ST_PORT_GROUP_PORT, "{'portGroupId':'%s','portId':'%s'}", text_of(&group),
+        make(&c->all, ST_PORT_GROUP_PORT, "{'portGroupId':'%s','portId':'%s'}", text_of(&group),
              text_of(&c->m[i].port));
-        change(c, ST_PORT, &c->m[i].port, "{'inboundFilterId':'%s'}", text_of(&answers));
+        change(&c->all, ST_PORT, &c->m[i].port, "{'inboundFilterId':'%s'}", text_of(&answers));
     }
     rule(c, &calls, 1, "'type':'accept','matchForwardFlow':true");
-    change(c, ST_PORT, &c->m[A].port, "{'inboundFilterId':'%s'}", text_of(&calls));
-    change(c, ST_PORT, &c->m[B].port, "{'inboundFilterId':'%s'}", text_of(&calls));
-    change(c, ST_ROUTER, &c->edge, "{'inboundFilterId':'%s','outboundFilterId':'%s'}",
+    change(&c->all, ST_PORT, &c->m[A].port, "{'inboundFilterId':'%s'}", text_of(&calls));
+    change(&c->all, ST_PORT, &c->m[B].port, "{'inboundFilterId':'%s'}", text_of(&calls));
+    change(&c->all, ST_ROUTER, &c->edge, "{'inboundFilterId':'%s','outboundFilterId':'%s'}",
            text_of(&pre), text_of(&post));
     site_pass_ms(c, 500);
 }
@@ -135,7 +135,7 @@ static bool reaches(struct site *c, unsigned from, unsigned to, bool broadcast)
 
 static bool says_connected(struct site *c, unsigned host)
 {
-    json_t *status = report_status(c->h[host].agent, c->now);
+    json_t *status = report_status(c->h[host].agent, c->all.now);
     bool is = json_is_true(json_object_get(json_object_get(status, "store"), "connected"));
 
     json_decref(status);
@@ -145,12 +145,12 @@ static bool says_connected(struct site *c, unsigned host)
 static void lose(struct site *c, unsigned first, unsigned last, bool sessions)
 {
     for (unsigned i = first; i <= last; i++)
-        flaky_lose(c->h[i].store);
+        flaky_lose(site_wire(c, i));
     site_pass(c, 1);
     for (unsigned i = first; i <= last; i++) {
         assert_false(says_connected(c, i));
         if (sessions)
-            flaky_expire(c->h[i].store);
+            flaky_expire(site_wire(c, i));
     }
 }
 
@@ -199,7 +199,7 @@ static void ten_minutes_for_all(void **arg)
     struct changes then = changes_of(c);
     assert_int_equal(then.replaced, before.replaced);
     for (unsigned i = 0; i < HOSTS; i++)
-        flaky_return(c->h[i].store);
+        flaky_return(site_wire(c, i));
     site_pass(c, 20);
     assert_int_equal(n_talk(c, CONNS), CONNS);
     for (unsigned i = 0; i < HOSTS; i++)
@@ -218,7 +218,7 @@ static void everybody_comes_back_at_another_time(void **arg)
     live_on(c, 1, CONNS, NULL);
     struct changes before = changes_of(c);
     for (unsigned i = 0; i < HOSTS; i++) {
-        flaky_return(c->h[HOSTS - 1 - i].store);
+        flaky_return(site_wire(c, HOSTS - 1 - i));
         site_pass(c, 2);
         assert_int_equal(n_talk(c, CONNS), CONNS);
     }
@@ -260,7 +260,7 @@ static void ten_minutes_for_one(void **arg)
         assert_int_not_equal(conns[i].given / STATE_BLOCK, other.given / STATE_BLOCK);
     struct changes then = changes_of(c);
     assert_int_equal(then.replaced, before.replaced);
-    flaky_return(c->h[A].store);
+    flaky_return(site_wire(c, A));
     site_pass(c, 20);
     assert_int_equal(n_talk(c, CONNS), CONNS);
     assert_true(topo_port(seen, topo_find(seen, &c->m[A].port))->active);
@@ -281,7 +281,7 @@ static void thirty_minutes_for_one(void **arg)
     assert_int_equal(n_new, 22);
     live_on(c, 19, CONNS, NULL);
     assert_false(opens(c, &fresh, A, 31000));
-    flaky_return(c->h[A].store);
+    flaky_return(site_wire(c, A));
     site_pass(c, 20);
     assert_int_equal(n_talk(c, CONNS), CONNS);
     assert_true(opens(c, &fresh, A, 31001));
@@ -318,7 +318,7 @@ static void a_gateway_alone(void **arg)
         assert_int_equal(c->n_heard, 1);
         assert_int_equal(c->heard[0].key.tp_dst, k.sport);
     }
-    flaky_return(c->h[U1].store);
+    flaky_return(site_wire(c, U1));
     site_pass(c, 20);
     assert_int_equal(n_talk(c, CONNS), CONNS);
     for (unsigned i = 0; i < CONNS; i++)
@@ -339,7 +339,7 @@ static void all_gateways_alone(void **arg)
     for (unsigned i = 0; i < CONNS; i++)
         assert_int_equal(conns[i].gateway, was[i].gateway);
     for (unsigned i = U1; i <= U3; i++)
-        flaky_return(c->h[i].store);
+        flaky_return(site_wire(c, i));
     site_pass(c, 20);
     assert_int_equal(n_talk(c, CONNS), CONNS);
     for (unsigned i = 0; i < CONNS; i++)
@@ -358,8 +358,5 @@ int main(void)
         cmocka_unit_test(all_gateways_alone),
     };
 
-    rcu_register_thread();
-    int rc = cmocka_run_group_tests(tests, NULL, NULL);
-    rcu_unregister_thread();
-    return rc;
+    return cmocka_run_group_tests(tests, reader_setup, reader_teardown);
 }

@@ -10,32 +10,12 @@
 #define MN_TESTS_AGENT_SITE_H
 
 #include <arpa/inet.h>
-#include <unistd.h>
 
-#include "agent/agent.h"
-#include "agent/report.h"
-#include "base/clock.h"
-#include "base/log.h"
-#include "datapath/memory.h"
+#include "agent_hosts.h"
 #include "flaky_store.h"
-#include "objects_fixture.h"
-#include "packet_fixture.h"
 
-#define SEC NSEC_PER_SEC
-enum { HOSTS = 5, GATEWAYS = 3, HEARD = 8192 };
+enum { HOSTS = HOSTS_MAX, GATEWAYS = 3, HEARD = 8192 };
 enum { A, U1, U2, U3, B, MACHINES }; /* machine i is on host i */
-
-struct site;
-
-struct host {
-    struct site *site;
-    char name[8], dp_name[40];
-    struct uuid id;
-    struct flaky *store;
-    struct dp *dp;
-    struct mail *mail;
-    struct agent *agent;
-};
 
 struct machine {
     char name[8];
@@ -45,12 +25,8 @@ struct machine {
 };
 
 struct site {
-    char url[48];
-    uint64_t now;
-    struct store *store;
-    struct objects *db;
-    struct memory_board *board;
-    struct host h[HOSTS];
+    struct hosts all;
+    struct host *h; /* all.h */
     struct machine m[MACHINES];
     struct uuid left, edge;
     /* What the machines got, but for ARP, since site_send_all() or the test began. */
@@ -60,45 +36,6 @@ struct site {
         struct flow_key key;
     } heard[HEARD];
 };
-
-static inline uint64_t site_now(void *aux)
-{
-    return ((struct site *)aux)->now;
-}
-
-__attribute__((format(printf, 3, 4))) static inline struct uuid
-make(struct site *c, enum schema_type_id type, const char *fmt, ...)
-{
-    va_list ap;
-
-    va_start(ap, fmt);
-    struct uuid id = make_object(c->db, type, attrs_of(fmt, ap));
-    va_end(ap);
-    return id;
-}
-
-__attribute__((format(printf, 4, 5))) static inline void
-change(struct site *c, enum schema_type_id type, const struct uuid *id, const char *fmt, ...)
-{
-    va_list ap;
-
-    va_start(ap, fmt);
-    change_object(c->db, type, id, attrs_of(fmt, ap));
-    va_end(ap);
-}
-
-static inline void site_agents(struct site *c)
-{
-    unsigned turns = 0;
-
-    for (bool busy = true; busy;) {
-        busy = false;
-        for (unsigned i = 0; i < HOSTS; i++)
-            if (c->h[i].agent)
-                busy |= agent_run(c->h[i].agent, c->now);
-        assert_true(++turns < 100000);
-    }
-}
 
 static inline void site_inject(struct site *c, unsigned i, const uint8_t *frame, size_t size)
 {
@@ -134,7 +71,7 @@ static inline void site_run(struct site *c)
     int size;
 
     for (unsigned quiet = 0; quiet < 4; quiet++) {
-        site_agents(c);
+        hosts_run(&c->all);
         for (unsigned i = 0; i < MACHINES; i++) {
             while (c->h[i].dp &&
                    (size = memory_take(c->h[i].dp, c->m[i].name, buf, sizeof buf)) > 0) {
@@ -149,7 +86,7 @@ static inline void site_pass_ms(struct site *c, unsigned ms)
 {
     site_run(c);
     for (unsigned i = 0; i < ms; i += 25) {
-        c->now += 25 * NSEC_PER_MSEC;
+        c->all.now += 25 * NSEC_PER_MSEC;
         site_run(c);
     }
 }
@@ -157,43 +94,27 @@ static inline void site_pass_ms(struct site *c, unsigned ms)
 static inline void site_pass(struct site *c, unsigned seconds)
 {
     for (unsigned i = 0; i < 4 * seconds; i++) {
-        c->now += SEC / 4;
+        c->all.now += SEC / 4;
         site_run(c);
     }
 }
 
-static inline void host_start(struct host *h)
+static inline struct store *site_open_store(const char *url)
 {
-    struct agent_options o = {.host = h->id, .name = h->name, .keep_mtu = true, .n_workers = 1};
-    struct dp_options dpo = {.name = h->dp_name, .n_queues = 1};
-    struct net_iface i = {.index = 1, .mtu = 1500, .up = true, .carrier = true};
-    unsigned n = (unsigned)(h - h->site->h);
-    struct error e = {0};
-
-    h->store = flaky_open_at(h->site->url);
-    assert_int_equal(dp_open("memory", &dpo, &h->dp, &e), 0);
-    memory_dp_set_clock(h->dp, site_now, h->site);
-    memory_dp_join(h->dp, h->site->board);
-    h->mail = memory_mail_open(h->dp);
-    o.store = &h->store->base;
-    o.dp = h->dp;
-    o.mail = h->mail;
-    if (agent_open(&o, &h->agent, &e))
-        fail_msg("%s", e.message);
-    memory_if_add(h->dp, h->site->m[n].name); /* there already, if the datapath was kept */
-    snprintf(i.name, sizeof i.name, "%s", h->site->m[n].name);
-    agent_iface(h->agent, &i, false);
+    return &flaky_open_at(url)->base;
 }
 
-static inline void host_stop(struct host *h, bool keep)
+/* The wire between the host and its store. */
+static inline struct flaky *site_wire(struct site *c, unsigned i)
 {
-    agent_close(h->agent, keep);
-    h->agent = NULL;
-    mail_close(h->mail);
-    dp_close(h->dp, keep);
-    if (!keep)
-        h->dp = NULL;
-    store_close(&h->store->base);
+    return (struct flaky *)c->h[i].store;
+}
+
+static inline void site_start(struct site *c, unsigned i)
+{
+    host_start(&c->h[i]);
+    memory_if_add(c->h[i].dp, c->m[i].name); /* there already, if the datapath was kept */
+    host_iface(&c->h[i], c->m[i].name, true, false);
 }
 
 static inline void site_machine(struct site *c, unsigned i, const char *name, const char *ip,
@@ -211,33 +132,33 @@ static const struct mac edge_mac = {{2, 0, 0, 0, 2, 0}};
 
 static inline void site_bind(struct site *c, unsigned i)
 {
-    change(c, ST_PORT, &c->m[i].port, "{'hostId':'%s','interfaceName':'%s'}", text_of(&c->h[i].id),
-           c->m[i].name);
+    change(&c->all, ST_PORT, &c->m[i].port, "{'hostId':'%s','interfaceName':'%s'}",
+           text_of(&c->h[i].id), c->m[i].name);
 }
 
 static inline void site_routers(struct site *c)
 {
-    struct uuid up = make(c, ST_PORT, "{'bridgeId':'%s','name':'up'}", text_of(&c->left));
-    struct uuid r = make(c, ST_PORT,
+    struct uuid up = make(&c->all, ST_PORT, "{'bridgeId':'%s','name':'up'}", text_of(&c->left));
+    struct uuid r = make(&c->all, ST_PORT,
                          "{'routerId':'%s','name':'r','portMac':'02:00:00:00:02:00',"
                          "'portSubnet':['10.0.1.254/24']}",
                          text_of(&c->edge));
 
-    change(c, ST_PORT, &r, "{'peerId':'%s'}", text_of(&up));
-    make(c, ST_ROUTE,
+    change(&c->all, ST_PORT, &r, "{'peerId':'%s'}", text_of(&up));
+    make(&c->all, ST_ROUTE,
          "{'routerId':'%s','type':'Normal','nextHopPort':'%s','srcNetworkAddr':'0.0.0.0/0',"
          "'dstNetworkAddr':'10.0.1.0/24'}",
          text_of(&c->edge), text_of(&r));
     for (unsigned i = U1; i <= U3; i++) {
-        c->m[i].port = make(c, ST_PORT,
+        c->m[i].port = make(&c->all, ST_PORT,
                             "{'routerId':'%s','name':'u%u','portMac':'02:00:00:00:02:%02x',"
                             "'portSubnet':['10.%u.0.254/24']}",
                             text_of(&c->edge), i, i, i);
-        make(c, ST_ROUTE,
+        make(&c->all, ST_ROUTE,
              "{'routerId':'%s','type':'Normal','nextHopPort':'%s','nextHopGateway':'10.%u.0.1',"
              "'srcNetworkAddr':'0.0.0.0/0','dstNetworkAddr':'0.0.0.0/0','weight':10}",
              text_of(&c->edge), text_of(&c->m[i].port), i);
-        make(c, ST_ROUTE,
+        make(&c->all, ST_ROUTE,
              "{'routerId':'%s','type':'Normal','nextHopPort':'%s','srcNetworkAddr':'0.0.0.0/0',"
              "'dstNetworkAddr':'10.%u.0.0/24'}",
              text_of(&c->edge), text_of(&c->m[i].port), i);
@@ -246,38 +167,27 @@ static inline void site_routers(struct site *c)
 
 static inline struct site *site_up(void)
 {
-    static unsigned count;
     struct site *c = NEW(struct site);
-    struct error e;
 
-    log_level = LOG_LVL_ERROR;
-    c->now = 1000 * SEC;
-    snprintf(c->url, sizeof c->url, "memory:site-%d-%u", (int)getpid(), count++);
-    assert_int_equal(store_open(c->url, NULL, &c->store, &e), 0);
-    c->db = objects_open(c->store);
-    c->board = memory_board_new();
+    c->all.n = HOSTS;
+    c->all.mails = true;
+    c->all.open_store = site_open_store;
+    c->h = c->all.h;
     site_machine(c, A, "a", "10.0.1.1", "10.0.1.254");
     site_machine(c, U1, "u1", "10.1.0.1", "10.1.0.254");
     site_machine(c, U2, "u2", "10.2.0.1", "10.2.0.254");
     site_machine(c, U3, "u3", "10.3.0.1", "10.3.0.254");
     site_machine(c, B, "b", "10.0.1.2", "10.0.1.254");
-    for (unsigned i = 0; i < HOSTS; i++) {
-        struct host *h = &c->h[i];
-        *h = (struct host){.site = c, .id.b = {0xaa, (uint8_t)i}};
-        snprintf(h->name, sizeof h->name, "h%u", i + 1);
-        snprintf(h->dp_name, sizeof h->dp_name, "site-%u-%u", count, i);
-        host_start(h);
-    }
+    hosts_open(&c->all, "site");
+    for (unsigned i = 0; i < MACHINES; i++)
+        host_plug(&c->h[i], c->m[i].name);
     site_pass_ms(c, 200);
-    struct uuid zone = make(c, ST_TUNNEL_ZONE, "{'name':'z','type':'vxlan'}");
-    for (unsigned i = 0; i < HOSTS; i++)
-        make(c, ST_TUNNEL_ZONE_HOST, "{'tunnelZoneId':'%s','hostId':'%s','ipAddress':'192.0.2.%u'}",
-             text_of(&zone), text_of(&c->h[i].id), i + 1);
-    c->left = make(c, ST_BRIDGE, "{'name':'left'}");
-    c->edge = make(c, ST_ROUTER, "{'name':'edge'}");
+    hosts_tunnel(&c->all);
+    c->left = make(&c->all, ST_BRIDGE, "{'name':'left'}");
+    c->edge = make(&c->all, ST_ROUTER, "{'name':'edge'}");
     site_routers(c);
-    c->m[A].port = make(c, ST_PORT, "{'bridgeId':'%s','name':'a'}", text_of(&c->left));
-    c->m[B].port = make(c, ST_PORT, "{'bridgeId':'%s','name':'b'}", text_of(&c->left));
+    c->m[A].port = make(&c->all, ST_PORT, "{'bridgeId':'%s','name':'a'}", text_of(&c->left));
+    c->m[B].port = make(&c->all, ST_PORT, "{'bridgeId':'%s','name':'b'}", text_of(&c->left));
     for (unsigned i = 0; i < MACHINES; i++)
         site_bind(c, i);
     site_pass_ms(c, 500);
@@ -286,12 +196,7 @@ static inline struct site *site_up(void)
 
 static inline void site_down(struct site *c)
 {
-    for (unsigned i = 0; i < HOSTS; i++)
-        if (c->h[i].agent)
-            host_stop(&c->h[i], false);
-    memory_board_free(c->board);
-    objects_close(c->db);
-    store_close(c->store);
+    hosts_close(&c->all);
     free(c);
 }
 

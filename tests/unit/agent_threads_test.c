@@ -9,8 +9,9 @@
 #include "agent/threads.h"
 #include "base/clock.h"
 #include "datapath/memory.h"
-#include "objects/objects.h"
+#include "objects_fixture.h"
 #include "packet_fixture.h"
+#include "rcu_reader.h"
 
 struct rig {
     char url[48];
@@ -21,27 +22,6 @@ struct rig {
     struct agent_threads *threads;
     struct uuid host, bridge, a, b;
 };
-
-static struct uuid make(struct rig *r, enum schema_type_id type, json_t *attrs)
-{
-    struct error e = {0};
-    struct uuid id;
-
-    assert_non_null(attrs);
-    if (objects_create1(r->db, type, attrs, &id, &e))
-        fail_msg("%s: %s %s", schema_types[type].name, e.field, e.message);
-    json_decref(attrs);
-    return id;
-}
-
-static void change(struct rig *r, enum schema_type_id type, const struct uuid *id, json_t *attrs)
-{
-    struct error e = {0};
-
-    if (objects_update1(r->db, type, id, attrs, STORE_ANY, &e))
-        fail_msg("%s: %s %s", schema_types[type].name, e.field, e.message);
-    json_decref(attrs);
-}
 
 /* What the daemon's loop does. */
 static void control(struct rig *r)
@@ -164,18 +144,20 @@ static struct rig *up(unsigned n_workers)
     iface(r, "b", false);
     await(r, registered);
     struct uuid zone =
-        make(r, ST_TUNNEL_ZONE, json_pack("{s:s,s:s}", "name", "z", "type", "vxlan"));
+        make_object(r->db, ST_TUNNEL_ZONE, json_pack("{s:s,s:s}", "name", "z", "type", "vxlan"));
     char host[UUID_STRLEN], text[UUID_STRLEN];
     uuid_format(&r->host, host);
-    make(r, ST_TUNNEL_ZONE_HOST,
-         json_pack("{s:s,s:s,s:s}", "tunnelZoneId", uuid_format(&zone, text), "hostId", host,
-                   "ipAddress", "192.0.2.1"));
-    r->bridge = make(r, ST_BRIDGE, json_pack("{s:s}", "name", "net"));
+    make_object(r->db, ST_TUNNEL_ZONE_HOST,
+                json_pack("{s:s,s:s,s:s}", "tunnelZoneId", uuid_format(&zone, text), "hostId", host,
+                          "ipAddress", "192.0.2.1"));
+    r->bridge = make_object(r->db, ST_BRIDGE, json_pack("{s:s}", "name", "net"));
     uuid_format(&r->bridge, text);
-    r->a = make(r, ST_PORT, json_pack("{s:s}", "bridgeId", text));
-    r->b = make(r, ST_PORT, json_pack("{s:s}", "bridgeId", text));
-    change(r, ST_PORT, &r->a, json_pack("{s:s,s:s}", "hostId", host, "interfaceName", "a"));
-    change(r, ST_PORT, &r->b, json_pack("{s:s,s:s}", "hostId", host, "interfaceName", "b"));
+    r->a = make_object(r->db, ST_PORT, json_pack("{s:s}", "bridgeId", text));
+    r->b = make_object(r->db, ST_PORT, json_pack("{s:s}", "bridgeId", text));
+    change_object(r->db, ST_PORT, &r->a,
+                  json_pack("{s:s,s:s}", "hostId", host, "interfaceName", "a"));
+    change_object(r->db, ST_PORT, &r->b,
+                  json_pack("{s:s,s:s}", "hostId", host, "interfaceName", "b"));
     await(r, both_served);
     return r;
 }
@@ -197,9 +179,9 @@ static void changes_take_effect(void **state)
 
     (void)state;
     for (unsigned i = 0; i < 5; i++) {
-        change(r, ST_PORT, &r->b, json_pack("{s:b}", "adminStateUp", 1));
+        change_object(r->db, ST_PORT, &r->b, json_pack("{s:b}", "adminStateUp", 1));
         await(r, came_out);
-        change(r, ST_PORT, &r->b, json_pack("{s:b}", "adminStateUp", 0));
+        change_object(r->db, ST_PORT, &r->b, json_pack("{s:b}", "adminStateUp", 0));
         await(r, comes_not_out);
     }
     down(r);
@@ -220,7 +202,8 @@ static void all_at_once(void **state)
         control(r);
         switch (i % 40) {
         case 5:
-            change(r, ST_BRIDGE, &r->bridge, json_pack("{s:b}", "adminStateUp", i / 40 % 2));
+            change_object(r->db, ST_BRIDGE, &r->bridge,
+                          json_pack("{s:b}", "adminStateUp", i / 40 % 2));
             break;
         case 10:
             json_decref(report_drops(r->agent, agent_now(r->agent)));
@@ -245,7 +228,7 @@ static void all_at_once(void **state)
             break;
         }
     }
-    change(r, ST_BRIDGE, &r->bridge, json_pack("{s:b}", "adminStateUp", 1));
+    change_object(r->db, ST_BRIDGE, &r->bridge, json_pack("{s:b}", "adminStateUp", 1));
     await(r, both_served);
     await(r, came_out);
     memory_if_del(r->dp, "b");
@@ -274,20 +257,6 @@ static void barrier_is_reached(void **state)
     agent_advance(r->agent, before, 1000 * NSEC_PER_SEC);
     assert_true(agent_now(r->agent) >= before + 1000 * NSEC_PER_SEC);
     down(r);
-}
-
-static int reader_setup(void **state)
-{
-    (void)state;
-    rcu_register_thread();
-    return 0;
-}
-
-static int reader_teardown(void **state)
-{
-    (void)state;
-    rcu_unregister_thread();
-    return 0;
 }
 
 int main(void)

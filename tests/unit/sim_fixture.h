@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "packet_fixture.h"
+#include "rcu_reader.h"
 #include "sim_world.h"
 
 /* Running. */
@@ -56,7 +57,6 @@ static inline void expect_verdict(const struct world *w, enum sim_verdict v)
     if (w->res.verdict != v)
         fail_msg("verdict %d, not %d: %s", w->res.verdict, v, sim_reason_name(w->res.reason));
 }
-
 
 static inline const struct sim_out *find_sim_out(const struct sim_out *outs, uint32_t n,
                                                  topo_ref port)
@@ -164,20 +164,6 @@ static inline int world_teardown(void **state)
 {
     world_free(*state);
     free(*state);
-    return 0;
-}
-
-static inline int reader_setup(void **state)
-{
-    (void)state;
-    rcu_register_thread();
-    return 0;
-}
-
-static inline int reader_teardown(void **state)
-{
-    (void)state;
-    rcu_unregister_thread();
     return 0;
 }
 
