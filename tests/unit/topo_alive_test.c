@@ -35,8 +35,7 @@ static struct fixture *up(void)
         make(&f->c, ST_TUNNEL_ZONE_HOST,
              "{'tunnelZoneId':'%s','hostId':'%s','ipAddress':'192.0.2.%u'}", text_of(&f->zone),
              text_of(&f->hosts[i]), i + 1);
-        f->ports[i] = make(&f->c, ST_PORT, "{'bridgeId':'%s','hostId':'%s','interfaceName':'t%u'}",
-                           text_of(&f->bridge), text_of(&f->hosts[i]), i);
+        f->ports[i] = bound_port(&f->c, &f->bridge, &f->hosts[i], "t%u", i);
         life(path, &f->hosts[i], i);
         if (i % 2)
             put(&f->c, path, "");
@@ -207,9 +206,7 @@ static void an_agent_keeps_its_name(void **state)
     life(path, &host, 1);
     put(&f->c, path, "");
     b = agent_open(&f->c, &host);
-    json_t *none = json_array();
-    sync_host(b->sync, "b", none);
-    json_decref(none);
+    agent_register(b, "b");
     settle(f->a, b);
     assert_int_equal(store_exists(f->c.store, path), 0);
     agent_stop(b);
@@ -217,54 +214,37 @@ static void an_agent_keeps_its_name(void **state)
     (void)state;
 }
 
-static void run_for(struct agent *a, struct agent *b, uint64_t ns)
-{
-    uint64_t until = a->cloud->now + ns;
-
-    for (; a->cloud->now < until; a->cloud->now += 10 * NSEC_PER_MSEC) {
-        sync_run(a->sync, a->cloud->now);
-        sync_run(b->sync, a->cloud->now);
-    }
-}
-
 /* Both lose their sessions.  The reader comes back first: for a while it doesn't take the other for
  * gone, then it does; and everything is as before when that is back, too. */
 static void sessions_expire(void **state)
 {
     struct fixture *f = up();
-    struct cloud *c = &f->c;
-    struct flaky *store = flaky_open(c);
-    struct agent *b = agent_flaky(c, store, "b");
+    struct server s = server_up(&f->c, &f->zone, &f->bridge);
+    struct agent *b = s.a;
 
     settle(f->a, b);
-    join(c, &f->zone, b, "192.0.2.222");
-    struct uuid p = make(c, ST_PORT, "{'bridgeId':'%s','hostId':'%s','interfaceName':'t'}",
-                         text_of(&f->bridge), text_of(&b->host));
-    settle(f->a, b);
-    uint32_t key = sync_port_up(b->sync, b->bindings[0].port, 0);
-    settle(f->a, b);
-    topo_ref port = ref_of(f->a, &p);
+    topo_ref port = ref_of(f->a, &s.port);
     assert_true(topo_port(f->a->topo, port)->active);
 
     flaky_lose(f->store);
-    flaky_lose(store);
-    run_for(f->a, b, NSEC_PER_SEC);
+    flaky_lose(s.store);
+    run_for(NSEC_PER_SEC, f->a, b);
     flaky_expire(f->store);
-    flaky_expire(store);
+    flaky_expire(s.store);
     flaky_return(f->store);
-    run_for(f->a, b, 10 * NSEC_PER_SEC);
+    run_for(10 * NSEC_PER_SEC, f->a, b);
     assert_true(there(f, &b->host));
     assert_true(topo_port(f->a->topo, port)->active);
-    run_for(f->a, b, 10 * NSEC_PER_SEC);
+    run_for(10 * NSEC_PER_SEC, f->a, b);
     assert_false(there(f, &b->host));
     assert_true(topo_port(f->a->topo, port)->silent);
-    assert_int_equal(topo_port(f->a->topo, port)->tunnel_key, key);
-    flaky_return(store);
-    run_for(f->a, b, 10 * NSEC_PER_SEC);
+    assert_int_equal(topo_port(f->a->topo, port)->tunnel_key, s.key);
+    flaky_return(s.store);
+    run_for(10 * NSEC_PER_SEC, f->a, b);
     settle(f->a, b);
     assert_true(there(f, &b->host));
     assert_true(topo_port(f->a->topo, port)->active);
-    assert_int_equal(topo_port(f->a->topo, port)->tunnel_key, key);
+    assert_int_equal(topo_port(f->a->topo, port)->tunnel_key, s.key);
     agent_stop(b);
     down(f);
     (void)state;
@@ -274,25 +254,18 @@ static void sessions_expire(void **state)
 static void what_was_read_in_the_gap_is_read_again(void **state)
 {
     struct fixture *f = up();
-    struct cloud *c = &f->c;
-    struct flaky *store = flaky_open(c);
-    struct agent *b = agent_flaky(c, store, "b");
+    struct server s = server_up(&f->c, &f->zone, &f->bridge);
+    struct agent *b = s.a;
 
     settle(f->a, b);
-    join(c, &f->zone, b, "192.0.2.222");
-    struct uuid p = make(c, ST_PORT, "{'bridgeId':'%s','hostId':'%s','interfaceName':'t'}",
-                         text_of(&f->bridge), text_of(&b->host));
-    settle(f->a, b);
-    sync_port_up(b->sync, b->bindings[0].port, 0);
-    settle(f->a, b);
-    flaky_lose(store);
-    flaky_expire(store);
-    struct agent *late = agent_start(c, "late");
+    flaky_lose(s.store);
+    flaky_expire(s.store);
+    struct agent *late = agent_start(&f->c, "late");
     load(late, TOPO_BRIDGE, &f->bridge);
-    topo_ref port = ref_of(late, &p);
+    topo_ref port = ref_of(late, &s.port);
     assert_false(topo_port(late->topo, port)->active);
-    flaky_return(store);
-    run_for(late, b, 10 * NSEC_PER_SEC);
+    flaky_return(s.store);
+    run_for(10 * NSEC_PER_SEC, late, b);
     settle(f->a, b, late);
     assert_true(topo_port(late->topo, port)->active);
     agent_stop(late);

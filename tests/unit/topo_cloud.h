@@ -197,15 +197,22 @@ static inline struct agent *agent_open(struct cloud *c, const struct uuid *host)
     return a;
 }
 
+/* As a host without interfaces. */
+static inline void agent_register(struct agent *a, const char *name)
+{
+    json_t *none = json_array();
+
+    sync_host(a->sync, name, none);
+    json_decref(none);
+}
+
 static inline struct agent *agent_start(struct cloud *c, const char *name)
 {
     struct uuid host;
 
     uuid_random(&host);
     struct agent *a = agent_open(c, &host);
-    json_t *none = json_array();
-    sync_host(a->sync, name, none);
-    json_decref(none);
+    agent_register(a, name);
     return a;
 }
 
@@ -239,6 +246,19 @@ static inline void settle_n(struct agent **agents, size_t n)
 #define settle(...)                                                                                \
     settle_n((struct agent *[]){__VA_ARGS__},                                                      \
              sizeof((struct agent *[]){__VA_ARGS__}) / sizeof(struct agent *))
+
+/* Runs all agents for so long, in steps of 10 ms. */
+static inline void run_for_n(struct agent **agents, size_t n, uint64_t ns)
+{
+    struct cloud *c = agents[0]->cloud;
+
+    for (uint64_t until = c->now + ns; c->now < until; c->now += 10 * NSEC_PER_MSEC)
+        for (size_t i = 0; i < n; i++)
+            sync_run(agents[i]->sync, c->now);
+}
+#define run_for(ns, ...)                                                                           \
+    run_for_n((struct agent *[]){__VA_ARGS__},                                                     \
+              sizeof((struct agent *[]){__VA_ARGS__}) / sizeof(struct agent *), ns)
 
 static inline bool was_announced(const struct agent *a, tag_t tag)
 {
@@ -276,6 +296,11 @@ static inline topo_ref ref_of(const struct agent *a, const struct uuid *id)
     return topo_find(a->topo, id);
 }
 
+static inline const struct topo_port *port_of(const struct agent *a, const struct uuid *id)
+{
+    return topo_port(a->topo, ref_of(a, id));
+}
+
 static inline struct sync_status status_of(const struct agent *a)
 {
     struct sync_status st;
@@ -289,6 +314,38 @@ static inline struct uuid join(struct cloud *c, const struct uuid *zone, const s
 {
     return make(c, ST_TUNNEL_ZONE_HOST, "{'tunnelZoneId':'%s','hostId':'%s','ipAddress':'%s'}",
                 text_of(zone), text_of(&a->host), ip);
+}
+
+/* An overlay of all of them: 192.0.2.1 and up. */
+static inline struct uuid zone_of_n(struct agent **agents, size_t n)
+{
+    struct cloud *c = agents[0]->cloud;
+    struct uuid zone = make(c, ST_TUNNEL_ZONE, "{'name':'z','type':'vxlan'}");
+    char ip[IP_STRLEN];
+
+    for (unsigned i = 0; i < n; i++) {
+        snprintf(ip, sizeof ip, "192.0.2.%u", i + 1);
+        join(c, &zone, agents[i], ip);
+    }
+    return zone;
+}
+#define zone_of(...)                                                                               \
+    zone_of_n((struct agent *[]){__VA_ARGS__},                                                     \
+              sizeof((struct agent *[]){__VA_ARGS__}) / sizeof(struct agent *))
+
+/* A port of the bridge, bound to the host's interface of that name. */
+__attribute__((format(printf, 4, 5))) static inline struct uuid
+bound_port(struct cloud *c, const struct uuid *bridge, const struct uuid *host, const char *fmt,
+           ...)
+{
+    char ifname[16];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(ifname, sizeof ifname, fmt, ap);
+    va_end(ap);
+    return make(c, ST_PORT, "{'bridgeId':'%s','hostId':'%s','interfaceName':'%s'}", text_of(bridge),
+                text_of(host), ifname);
 }
 
 #endif

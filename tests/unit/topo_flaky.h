@@ -17,10 +17,31 @@ static inline struct agent *agent_flaky(struct cloud *c, struct flaky *f, const 
 
     uuid_random(&host);
     agent_on(a, c, &f->base, &host);
-    json_t *none = json_array();
-    sync_host(a->sync, name, none);
-    json_decref(none);
+    agent_register(a, name);
     return a;
+}
+
+/* An agent that serves a port of a bridge others have, too. */
+struct server {
+    struct flaky *store;
+    struct agent *a;
+    struct uuid port;
+    uint32_t key;
+};
+
+static inline struct server server_up(struct cloud *c, const struct uuid *zone,
+                                      const struct uuid *bridge)
+{
+    struct server s = {.store = flaky_open(c)};
+
+    s.a = agent_flaky(c, s.store, "server");
+    settle(s.a);
+    join(c, zone, s.a, "192.0.2.222");
+    s.port = bound_port(c, bridge, &s.a->host, "t");
+    settle(s.a);
+    s.key = sync_port_up(s.a->sync, s.a->bindings[0].port, 0);
+    settle(s.a);
+    return s;
 }
 
 /* A node as somebody else may have left it. */

@@ -24,9 +24,7 @@ static struct fixture *up(void)
     f->a = agent_start(c, "h1");
     f->b = agent_start(c, "h2");
     settle(f->a, f->b);
-    f->zone = make(c, ST_TUNNEL_ZONE, "{'name':'z','type':'vxlan'}");
-    join(c, &f->zone, f->a, "192.0.2.1");
-    join(c, &f->zone, f->b, "192.0.2.2");
+    f->zone = zone_of(f->a, f->b);
     f->bridge = make(c, ST_BRIDGE, "{'name':'b'}");
     f->p1 = make(c, ST_PORT, "{'bridgeId':'%s'}", text_of(&f->bridge));
     f->p2 = make(c, ST_PORT, "{'bridgeId':'%s'}", text_of(&f->bridge));
@@ -46,11 +44,6 @@ static void down(struct fixture *f)
         agent_stop(f->b);
     cloud_close(&f->c);
     free(f);
-}
-
-static const struct topo_port *port_of(const struct agent *a, const struct uuid *id)
-{
-    return topo_port(a->topo, ref_of(a, id));
 }
 
 static void a_host_registers(void **state)
@@ -210,9 +203,7 @@ static void a_dead_host_serves_nothing(void **state)
     assert_false(was_announced(a, tag_object(ref_of(a, &f->bridge))));
 
     f->b = agent_open(&f->c, &host);
-    json_t *none = json_array();
-    sync_host(f->b->sync, "h2", none);
-    json_decref(none);
+    agent_register(f->b, "h2");
     settle(a, f->b);
     assert_true(topo_host(a->topo, h)->alive);
     assert_false(topo_port(a->topo, p2)->active); /* not before it says so */
@@ -243,9 +234,7 @@ static void a_second_life_replaces_the_first(void **state)
     assert_int_equal(topo_mac_lookup(br->macs, 0, &m), p2);
 
     f->b = agent_open(&f->c, &first->host);
-    json_t *none = json_array();
-    sync_host(f->b->sync, "h2", none);
-    json_decref(none);
+    agent_register(f->b, "h2");
     settle(a, f->b);
     assert_true(topo_host(a->topo, ref_of(a, &first->host))->alive);
     assert_false(topo_port(a->topo, p2)->active);
@@ -273,9 +262,7 @@ static struct agent *next_life(struct cloud *c, const struct uuid *host, const c
 
     assert_int_equal(store_open(c->url, NULL, &store, &e), 0);
     agent_with(a, c, store, &o);
-    json_t *none = json_array();
-    sync_host(a->sync, name, none);
-    json_decref(none);
+    agent_register(a, name);
     return a;
 }
 

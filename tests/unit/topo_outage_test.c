@@ -19,13 +19,10 @@ static struct fixture *up(void)
     f->a = agent_flaky(c, f->store, "h1");
     f->b = agent_start(c, "h2");
     settle(f->a, f->b);
-    struct uuid zone = make(c, ST_TUNNEL_ZONE, "{'name':'z','type':'vxlan'}");
-    join(c, &zone, f->a, "192.0.2.1");
-    join(c, &zone, f->b, "192.0.2.2");
+    zone_of(f->a, f->b);
     f->bridge = make(c, ST_BRIDGE, "{'name':'b'}");
     f->router = make(c, ST_ROUTER, "{'name':'r'}");
-    f->p1 = make(c, ST_PORT, "{'bridgeId':'%s','hostId':'%s','interfaceName':'t1'}",
-                 text_of(&f->bridge), text_of(&f->a->host));
+    f->p1 = bound_port(c, &f->bridge, &f->a->host, "t1");
     f->rp = make(c, ST_PORT, "{'routerId':'%s','portSubnet':['10.0.0.1/24']}", text_of(&f->router));
     load(f->a, TOPO_BRIDGE, &f->bridge);
     load(f->b, TOPO_BRIDGE, &f->bridge);
@@ -41,16 +38,6 @@ static void down(struct fixture *f)
     free(f);
 }
 
-static void run_for(struct fixture *f, uint64_t ns)
-{
-    uint64_t until = f->c.now + ns;
-
-    for (; f->c.now < until; f->c.now += 10 * NSEC_PER_MSEC) {
-        sync_run(f->a->sync, f->c.now);
-        sync_run(f->b->sync, f->c.now);
-    }
-}
-
 static const struct topo_bridge *bridge_of(const struct fixture *f, const struct agent *a)
 {
     return topo_bridge(a->topo, ref_of(a, &f->bridge));
@@ -64,15 +51,14 @@ static void what_is_known_stays_and_the_rest_follows(void **state)
     topo_ref bridge = ref_of(a, &f->bridge);
 
     flaky_lose(f->store);
-    run_for(f, NSEC_PER_SEC);
+    run_for(NSEC_PER_SEC, f->a, f->b);
     assert_false(a->connected);
     assert_false(status_of(a).connected);
     topo_ref router = sync_load(a->sync, TOPO_ROUTER, &f->router);
     sync_learn_mac(a->learner, f->c.now, bridge, 0, &m, ref_of(a, &f->p1));
     sync_port_up(a->sync, ref_of(a, &f->p1), 0);
-    struct uuid p2 = make(&f->c, ST_PORT, "{'bridgeId':'%s','hostId':'%s','interfaceName':'t2'}",
-                          text_of(&f->bridge), text_of(&f->b->host));
-    run_for(f, 60 * NSEC_PER_SEC);
+    struct uuid p2 = bound_port(&f->c, &f->bridge, &f->b->host, "t2");
+    run_for(60 * NSEC_PER_SEC, f->a, f->b);
     assert_int_equal(bridge_of(f, a)->n_exterior, 1);
     assert_int_equal(topo_mac_lookup(bridge_of(f, a)->macs, 0, &m), ref_of(a, &f->p1));
     assert_null(topo_get(a->topo, router));
@@ -99,7 +85,7 @@ static void comparing_is_cheap_when_nothing_changed(void **state)
 
     load(a, TOPO_ROUTER, &f->router);
     flaky_lose(f->store);
-    run_for(f, NSEC_PER_SEC);
+    run_for(NSEC_PER_SEC, f->a, f->b);
     a->n_changes = 0;
     uint64_t gets = f->store->gets, reloads = status_of(a).reloads;
     flaky_return(f->store);
@@ -123,8 +109,7 @@ static void lost_events_are_made_up_after_reconnecting(void **state)
     f->store->deaf = true;
     change(&f->c, ST_ROUTER, &f->router, "{'adminStateUp':false}");
     change(&f->c, ST_PORT, &f->p1, "{'adminStateUp':false}");
-    struct uuid p2 = make(&f->c, ST_PORT, "{'bridgeId':'%s','hostId':'%s','interfaceName':'t2'}",
-                          text_of(&f->bridge), text_of(&f->b->host));
+    struct uuid p2 = bound_port(&f->c, &f->bridge, &f->b->host, "t2");
     settle(f->b);
     sync_port_up(f->b->sync, ref_of(f->b, &p2), 0);
     sync_learn_mac(f->b->learner, f->c.now, ref_of(f->b, &f->bridge), 0, &m, ref_of(f->b, &p2));
@@ -203,8 +188,7 @@ static void failures_leave_nothing_half_done(void **state)
         struct uuid *p = &ports[rnd(&r) % 8];
         struct mac m = mac_n(rnd(&r) % 20);
         if (uuid_is_zero(p)) {
-            *p = make(&f->c, ST_PORT, "{'bridgeId':'%s','hostId':'%s','interfaceName':'x%d'}",
-                      text_of(&f->bridge), text_of(&f->b->host), (int)(p - ports));
+            *p = bound_port(&f->c, &f->bridge, &f->b->host, "x%d", (int)(p - ports));
         } else {
             destroy(&f->c, ST_PORT, p);
             *p = uuid_zero;
@@ -216,10 +200,10 @@ static void failures_leave_nothing_half_done(void **state)
         sync_learn_mac(a->learner, f->c.now, ref_of(a, &f->bridge), 0, &m, ref_of(a, &f->p1));
         if (round % 3 == 0)
             sync_forget_mac(a->sync, ref_of(a, &f->bridge), 0, &m);
-        run_for(f, (rnd(&r) % 30) * 10 * NSEC_PER_MSEC);
+        run_for((rnd(&r) % 30) * 10 * NSEC_PER_MSEC, f->a, f->b);
     }
     f->store->fail_in_8 = 0;
-    run_for(f, 20 * NSEC_PER_SEC);
+    run_for(20 * NSEC_PER_SEC, f->a, f->b);
     settle(a, f->b);
     struct agent *fresh = agent_open(&f->c, &uuid_zero);
     load(fresh, TOPO_BRIDGE, &f->bridge);

@@ -20,8 +20,7 @@ static void begin(struct rig *r)
     struct uuid zone = make(&r->c, ST_TUNNEL_ZONE, "{'name':'z','type':'vxlan'}");
     join(&r->c, &zone, r->a, "192.0.2.1");
     r->bridge = make(&r->c, ST_BRIDGE, "{'name':'b'}");
-    r->port = make(&r->c, ST_PORT, "{'bridgeId':'%s','hostId':'%s','interfaceName':'t0'}",
-                   text_of(&r->bridge), text_of(&r->a->host));
+    r->port = bound_port(&r->c, &r->bridge, &r->a->host, "t0");
     load(r->a, TOPO_BRIDGE, &r->bridge);
 }
 
@@ -34,11 +33,6 @@ static void end(struct rig *r)
 static const struct topo_chain *chain_of(struct rig *r, const struct uuid *id)
 {
     return topo_chain(r->a->topo, ref_of(r->a, id));
-}
-
-static const struct topo_port *port_of(struct rig *r, const struct uuid *id)
-{
-    return topo_port(r->a->topo, ref_of(r->a, id));
 }
 
 static void again(struct rig *r)
@@ -326,8 +320,8 @@ static void port_groups(void **state)
     struct uuid m = make(&r.c, ST_PORT_GROUP_PORT, "{'portGroupId':'%s','portId':'%s'}",
                          text_of(&g), text_of(&r.port));
     again(&r);
-    assert_int_equal(port_of(&r, &r.port)->groups.n, 1);
-    assert_int_equal(port_of(&r, &r.port)->groups.v[0], ref_of(r.a, &g));
+    assert_int_equal(port_of(r.a, &r.port)->groups.n, 1);
+    assert_int_equal(port_of(r.a, &r.port)->groups.v[0], ref_of(r.a, &g));
     assert_true(was_announced(r.a, tag_object(ref_of(r.a, &r.port))));
     topo_ref ref = load(r.a, TOPO_PORT_GROUP, &g);
     assert_int_equal(topo_port_group(r.a->topo, ref)->ports.n, 1);
@@ -336,7 +330,7 @@ static void port_groups(void **state)
     change(&r.c, ST_PORT_GROUP, &g, "{'stateful':true}");
     destroy(&r.c, ST_PORT_GROUP_PORT, &m);
     again(&r);
-    assert_int_equal(port_of(&r, &r.port)->groups.n, 0);
+    assert_int_equal(port_of(r.a, &r.port)->groups.n, 0);
     assert_int_equal(topo_port_group(r.a->topo, ref)->ports.n, 0);
     assert_true(topo_port_group(r.a->topo, ref)->stateful);
     assert_true(was_announced(r.a, tag_object(ref)));
@@ -344,7 +338,7 @@ static void port_groups(void **state)
          text_of(&r.port));
     destroy(&r.c, ST_PORT_GROUP, &g);
     again(&r);
-    assert_int_equal(port_of(&r, &r.port)->groups.n, 0);
+    assert_int_equal(port_of(r.a, &r.port)->groups.n, 0);
     end(&r);
     (void)state;
 }
@@ -362,7 +356,7 @@ static void mirrors(void **state)
            text_of(&m));
     change(&r.c, ST_BRIDGE, &r.bridge, "{'outboundMirrorIds':['%s']}", text_of(&m));
     again(&r);
-    const struct topo_port *p = port_of(&r, &r.port);
+    const struct topo_port *p = port_of(r.a, &r.port);
     assert_int_equal(p->mirrors[TOPO_HOOK_POST_IN_FILTER].n, 2);
     assert_int_equal(p->mirrors[TOPO_HOOK_POST_IN_FILTER].v[0], ref_of(r.a, &n));
     const struct topo_bridge *b = topo_bridge(r.a->topo, ref_of(r.a, &r.bridge));
@@ -376,7 +370,7 @@ static void mirrors(void **state)
     assert_true(was_announced(r.a, tag_object(ref)));
     destroy(&r.c, ST_PORT, &to); /* and with it the mirrors */
     again(&r);
-    assert_int_equal(port_of(&r, &r.port)->mirrors[TOPO_HOOK_POST_IN_FILTER].n, 0);
+    assert_int_equal(port_of(r.a, &r.port)->mirrors[TOPO_HOOK_POST_IN_FILTER].n, 0);
     assert_true(topo_get(r.a->topo, ref)->missing);
     end(&r);
     (void)state;
@@ -394,25 +388,25 @@ static void qos(void **state)
         make(&r.c, ST_QOS_DSCP_RULE, "{'policyId':'%s','dscpMark':22}", text_of(&gold));
     change(&r.c, ST_BRIDGE, &r.bridge, "{'qosPolicyId':'%s'}", text_of(&gold));
     again(&r);
-    assert_true(port_of(&r, &r.port)->mark);
-    assert_int_equal(port_of(&r, &r.port)->dscp, 22);
-    assert_int_equal(port_of(&r, &r.port)->max_kbps, 500);
-    assert_int_equal(port_of(&r, &r.port)->max_burst_kb, 400);
+    assert_true(port_of(r.a, &r.port)->mark);
+    assert_int_equal(port_of(r.a, &r.port)->dscp, 22);
+    assert_int_equal(port_of(r.a, &r.port)->max_kbps, 500);
+    assert_int_equal(port_of(r.a, &r.port)->max_burst_kb, 400);
     struct uuid later = make(&r.c, ST_PORT, "{'bridgeId':'%s'}", text_of(&r.bridge));
     again(&r);
-    assert_int_equal(port_of(&r, &later)->dscp, 22);
+    assert_int_equal(port_of(r.a, &later)->dscp, 22);
     change(&r.c, ST_QOS_DSCP_RULE, &mark, "{'dscpMark':0}");
     again(&r);
-    assert_true(port_of(&r, &r.port)->mark);
-    assert_int_equal(port_of(&r, &r.port)->dscp, 0);
+    assert_true(port_of(r.a, &r.port)->mark);
+    assert_int_equal(port_of(r.a, &r.port)->dscp, 0);
     change(&r.c, ST_PORT, &r.port, "{'qosPolicyId':'%s'}", text_of(&tin)); /* which says nothing */
     again(&r);
-    assert_false(port_of(&r, &r.port)->mark);
-    assert_int_equal(port_of(&r, &r.port)->max_kbps, 0);
-    assert_true(port_of(&r, &later)->mark);
+    assert_false(port_of(r.a, &r.port)->mark);
+    assert_int_equal(port_of(r.a, &r.port)->max_kbps, 0);
+    assert_true(port_of(r.a, &later)->mark);
     destroy(&r.c, ST_QOS_POLICY, &gold);
     again(&r);
-    assert_false(port_of(&r, &later)->mark);
+    assert_false(port_of(r.a, &later)->mark);
     end(&r);
     (void)state;
 }
@@ -433,7 +427,7 @@ static void insertions(void **state)
                              "'position':1,'vlan':10}",
                              text_of(&r.port), text_of(&s1));
     again(&r);
-    const struct topo_port *p = port_of(&r, &r.port);
+    const struct topo_port *p = port_of(r.a, &r.port);
     const struct topo_chain *in = topo_chain(r.a->topo, p->insert_in);
     const struct topo_chain *out = topo_chain(r.a->topo, p->insert_out);
     assert_false(p->service);
@@ -448,7 +442,7 @@ static void insertions(void **state)
     assert_int_equal(out->rules[0].push_tci, 10 | 2 << 13 | FLOW_VLAN_PRESENT);
     assert_int_equal(out->rules[0].cond.has, COND_BIT(ETH_DST));
 
-    const struct topo_port *s = port_of(&r, &s1);
+    const struct topo_port *s = port_of(r.a, &s1);
     assert_true(s->service);
     const struct topo_chain *back = topo_chain(r.a->topo, s->insert_in);
     assert_int_equal(back->n_rules, 3);
@@ -461,20 +455,20 @@ static void insertions(void **state)
 
     change(&r.c, ST_L2INSERTION, &second, "{'position':0}");
     again(&r);
-    in = topo_chain(r.a->topo, port_of(&r, &r.port)->insert_in);
+    in = topo_chain(r.a->topo, port_of(r.a, &r.port)->insert_in);
     assert_true(uuid_equal(&in->rules[0].id, &second));
     destroy(&r.c, ST_PORT, &s1); /* its insertion goes too */
     again(&r);
-    in = topo_chain(r.a->topo, port_of(&r, &r.port)->insert_in);
+    in = topo_chain(r.a->topo, port_of(r.a, &r.port)->insert_in);
     assert_int_equal(in->n_rules, 1);
     destroy(&r.c, ST_L2INSERTION, &second);
     again(&r);
-    assert_int_equal(port_of(&r, &r.port)->insert_in, 0);
-    assert_false(port_of(&r, &s2)->service);
+    assert_int_equal(port_of(r.a, &r.port)->insert_in, 0);
+    assert_false(port_of(r.a, &s2)->service);
     make(&r.c, ST_L2INSERTION, "{'portId':'%s','srvPortId':'%s','mac':'02:00:00:00:00:01'}",
          text_of(&r.port), text_of(&s2));
     again(&r);
-    topo_ref chain = port_of(&r, &r.port)->insert_in;
+    topo_ref chain = port_of(r.a, &r.port)->insert_in;
     assert_non_null(topo_get(r.a->topo, chain));
     destroy(&r.c, ST_PORT, &r.port);
     again(&r);
@@ -494,14 +488,14 @@ static void traces(void **state)
     struct uuid u =
         make(&r.c, ST_TRACE_REQUEST, "{'bridgeId':'%s','enabled':true}", text_of(&r.bridge));
     again(&r);
-    assert_int_equal(port_of(&r, &r.port)->trace, 0);
+    assert_int_equal(port_of(r.a, &r.port)->trace, 0);
     topo_ref bridge = ref_of(r.a, &r.bridge);
     const struct topo_chain *c = topo_chain(r.a->topo, topo_bridge(r.a->topo, bridge)->trace);
     assert_true(uuid_equal(&c->rules[0].request, &u));
     change(&r.c, ST_TRACE_REQUEST, &t, "{'enabled':true}");
     change(&r.c, ST_TRACE_REQUEST, &u, "{'enabled':false}");
     again(&r);
-    c = topo_chain(r.a->topo, port_of(&r, &r.port)->trace);
+    c = topo_chain(r.a->topo, port_of(r.a, &r.port)->trace);
     assert_int_equal(c->n_rules, 1);
     assert_int_equal(c->rules[0].type, RULE_TRACE);
     assert_int_equal(c->rules[0].limit, 5);
@@ -509,7 +503,7 @@ static void traces(void **state)
     assert_int_equal(topo_bridge(r.a->topo, bridge)->trace, 0);
     destroy(&r.c, ST_TRACE_REQUEST, &t);
     again(&r);
-    assert_int_equal(port_of(&r, &r.port)->trace, 0);
+    assert_int_equal(port_of(r.a, &r.port)->trace, 0);
     end(&r);
     (void)state;
 }

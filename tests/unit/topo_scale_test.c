@@ -83,8 +83,7 @@ static void one_port_of_five_thousand(void **state)
     assert_int_equal(status_of(a).n_objects[TOPO_HOST], N_HOSTS + 1); /* itself */
 
     uint64_t gets = store->gets, lists = store->lists;
-    struct uuid p = make(&c, ST_PORT, "{'bridgeId':'%s','hostId':'%s','interfaceName':'new'}",
-                         text_of(&bridge), text_of(&hosts[0]));
+    struct uuid p = bound_port(&c, &bridge, &hosts[0], "new");
     settle(a);
     assert_int_equal(topo_bridge(a->topo, ref)->n_exterior, N_PORTS + 1);
     assert_int_equal(store->gets - gets, 3); /* the log, the port, its state */

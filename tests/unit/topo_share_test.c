@@ -17,15 +17,11 @@ static struct fixture *up(void)
     f->a = agent_start(c, "h1");
     f->b = agent_start(c, "h2");
     settle(f->a, f->b);
-    struct uuid zone = make(c, ST_TUNNEL_ZONE, "{'name':'z','type':'vxlan'}");
-    join(c, &zone, f->a, "192.0.2.1");
-    join(c, &zone, f->b, "192.0.2.2");
+    zone_of(f->a, f->b);
     f->bridge = make(c, ST_BRIDGE, "{'name':'b'}");
     f->router = make(c, ST_ROUTER, "{'name':'r'}");
-    f->p1 = make(c, ST_PORT, "{'bridgeId':'%s','hostId':'%s','interfaceName':'t1'}",
-                 text_of(&f->bridge), text_of(&f->a->host));
-    f->p2 = make(c, ST_PORT, "{'bridgeId':'%s','hostId':'%s','interfaceName':'t2'}",
-                 text_of(&f->bridge), text_of(&f->b->host));
+    f->p1 = bound_port(c, &f->bridge, &f->a->host, "t1");
+    f->p2 = bound_port(c, &f->bridge, &f->b->host, "t2");
     f->rp = make(c, ST_PORT, "{'routerId':'%s','portSubnet':['10.0.0.1/24']}", text_of(&f->router));
     for (int i = 0; i < 2; i++) {
         struct agent *x = i ? f->b : f->a;
@@ -213,9 +209,7 @@ static void entries_outlive_their_host(void **state)
     assert_false(was_announced(f->b, tag_bridge_mac(ref_of(f->b, &f->bridge), 0, &m)));
 
     f->a = agent_open(&f->c, &host);
-    json_t *none = json_array();
-    sync_host(f->a->sync, "h1", none);
-    json_decref(none);
+    agent_register(f->a, "h1");
     settle(f->a, f->b);
     sees(f, f->b, &m, NULL);
     assert_true(was_announced(f->b, tag_bridge_mac(ref_of(f->b, &f->bridge), 0, &m)));

@@ -41,18 +41,16 @@ static void make_ports(struct fixture *f, unsigned n, struct uuid *ids)
 static struct fixture *up(unsigned n_ports)
 {
     struct fixture *f = NEW(struct fixture);
-    char name[8], ip[16];
+    char name[8];
 
     cloud_open(&f->c);
-    f->zone = make(&f->c, ST_TUNNEL_ZONE, "{'name':'z','type':'vxlan'}");
     f->bridge = make(&f->c, ST_BRIDGE, "{'name':'b'}");
     for (unsigned i = 0; i < N_HOSTS; i++) {
         snprintf(name, sizeof name, "h%u", i);
-        snprintf(ip, sizeof ip, "192.0.2.%u", i + 1);
         f->hosts[i] = agent_start(&f->c, name);
         settle(f->hosts[i]);
-        join(&f->c, &f->zone, f->hosts[i], ip);
     }
+    f->zone = zone_of_n(f->hosts, N_HOSTS);
     make_ports(f, n_ports, f->ports);
     objects_path(ST_BRIDGE, &f->bridge, f->snapshot);
     strcat(f->snapshot, "/snapshot.0");
@@ -66,11 +64,6 @@ static void down(struct fixture *f)
         agent_stop(f->hosts[i]);
     cloud_close(&f->c);
     free(f);
-}
-
-static const struct topo_port *port_of(const struct agent *a, const struct uuid *id)
-{
-    return topo_port(a->topo, ref_of(a, id));
 }
 
 static int by_id(const void *a, const void *b)
@@ -334,13 +327,6 @@ static void a_body_that_makes_no_sense_is_read(void **state)
     (void)state;
 }
 
-static void run_for(struct agent *a, uint64_t ns)
-{
-    for (uint64_t until = a->cloud->now + ns; a->cloud->now < until;
-         a->cloud->now += 10 * NSEC_PER_MSEC)
-        sync_run(a->sync, a->cloud->now);
-}
-
 /* Another is at it.  What it makes is awaited; if it dies, or is stuck, its place is taken. */
 static void one_builds_and_others_wait(void **state)
 {
@@ -360,7 +346,7 @@ static void one_builds_and_others_wait(void **state)
         settle(b);
         uint64_t gets = store->gets;
         topo_ref ref = sync_load(b->sync, TOPO_BRIDGE, &f->bridge);
-        run_for(b, NSEC_PER_SEC);
+        run_for(NSEC_PER_SEC, b);
         assert_null(topo_get(b->topo, ref));
         assert_int_equal(status_of(b).n_needs, 1);
         assert_true(store->gets - gets < N_PORTS);
@@ -371,7 +357,7 @@ static void one_builds_and_others_wait(void **state)
         } else if (how == DIES) {
             store_close(builder);
         }
-        run_for(b, how == HANGS ? 25 * NSEC_PER_SEC : NSEC_PER_SEC);
+        run_for(how == HANGS ? 25 * NSEC_PER_SEC : NSEC_PER_SEC, b);
         assert_non_null(topo_get(b->topo, ref));
         assert_int_equal(status_of(b).n_needs, 0);
         assert_int_equal(status_of(b).snapshots, how == MAKES);
@@ -405,9 +391,9 @@ static void failures_leave_nothing_over(void **state)
         store->r.x = round + 1;
         store->fail_in_8 = 1 + round % 3;
         sync_load(b->sync, TOPO_BRIDGE, &f->bridge);
-        run_for(b, 5 * NSEC_PER_SEC);
+        run_for(5 * NSEC_PER_SEC, b);
         store->fail_in_8 = 0;
-        run_for(b, 15 * NSEC_PER_SEC);
+        run_for(15 * NSEC_PER_SEC, b);
         settle(a, b);
         same(f, a, b);
         assert_false(exists(f, f->building));
@@ -450,35 +436,27 @@ static void it_goes_with_its_device(void **state)
 static void nobody_is_believed_to_serve_nothing_in_the_gap(void **state)
 {
     struct fixture *f = up(N_PORTS);
-    struct flaky *store = flaky_open(&f->c);
-    struct agent *b = agent_flaky(&f->c, store, "b");
-
-    settle(b);
-    join(&f->c, &f->zone, b, "192.0.2.99");
-    struct uuid p = make(&f->c, ST_PORT, "{'bridgeId':'%s','hostId':'%s','interfaceName':'t'}",
-                         text_of(&f->bridge), text_of(&b->host));
-    settle(b);
-    uint32_t key = sync_port_up(b->sync, b->bindings[0].port, 0);
-    settle(b);
+    struct server s = server_up(&f->c, &f->zone, &f->bridge);
     struct error e;
+
     store_delete(f->c.store, f->snapshot, STORE_ANY, &e);
-    flaky_lose(store);
-    flaky_expire(store);
+    flaky_lose(s.store);
+    flaky_expire(s.store);
     struct agent *maker = load_new(f, NULL);
-    assert_false(port_of(maker, &p)->active);
+    assert_false(port_of(maker, &s.port)->active);
     assert_true(exists(f, f->snapshot));
-    flaky_return(store);
-    run_for(b, 10 * NSEC_PER_SEC);
-    settle(b, maker);
+    flaky_return(s.store);
+    run_for(10 * NSEC_PER_SEC, s.a);
+    settle(s.a, maker);
     struct agent *user = load_new(f, NULL);
     assert_int_equal(status_of(user).snapshots, 1);
-    assert_true(port_of(user, &p)->active);
-    assert_int_equal(port_of(user, &p)->tunnel_key, key);
-    assert_true(port_of(maker, &p)->active);
+    assert_true(port_of(user, &s.port)->active);
+    assert_int_equal(port_of(user, &s.port)->tunnel_key, s.key);
+    assert_true(port_of(maker, &s.port)->active);
     same(f, maker, user);
     agent_stop(user);
     agent_stop(maker);
-    agent_stop(b);
+    agent_stop(s.a);
     down(f);
     (void)state;
 }

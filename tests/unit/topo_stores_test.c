@@ -91,10 +91,8 @@ static void story(const char *url)
     join(&c, &zone, a, "192.0.2.1");
     join(&c, &zone, b, "192.0.2.2");
     struct uuid bridge = make(&c, ST_BRIDGE, "{'name':'b'}");
-    struct uuid p1 = make(&c, ST_PORT, "{'bridgeId':'%s','hostId':'%s','interfaceName':'t1'}",
-                          text_of(&bridge), text_of(&a->host));
-    struct uuid p2 = make(&c, ST_PORT, "{'bridgeId':'%s','hostId':'%s','interfaceName':'t2'}",
-                          text_of(&bridge), text_of(&b->host));
+    struct uuid p1 = bound_port(&c, &bridge, &a->host, "t1");
+    struct uuid p2 = bound_port(&c, &bridge, &b->host, "t2");
     until(a->n_bindings == 1 && b->n_bindings == 1);
     topo_ref ba = sync_load(a->sync, TOPO_BRIDGE, &bridge);
     topo_ref bb = sync_load(b->sync, TOPO_BRIDGE, &bridge);

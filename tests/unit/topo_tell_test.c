@@ -20,21 +20,17 @@ static void all_settle(struct fixture *f)
 static struct fixture *up(void)
 {
     struct fixture *f = NEW(struct fixture);
-    char text[16];
 
     cloud_open(&f->c);
-    struct uuid zone = make(&f->c, ST_TUNNEL_ZONE, "{'name':'z','type':'vxlan'}");
     f->bridge = make(&f->c, ST_BRIDGE, "{'name':'b'}");
     for (unsigned i = 0; i < N_AGENTS; i++) {
-        snprintf(text, sizeof text, "192.0.2.%u", i + 1);
         f->stores[i] = flaky_open(&f->c);
         f->agents[i] = agent_flaky(&f->c, f->stores[i], "h");
         settle(f->agents[i]);
-        join(&f->c, &zone, f->agents[i], text);
     }
+    zone_of_n(f->agents, N_AGENTS);
     for (unsigned i = 0; i < N_PORTS; i++)
-        f->ports[i] = make(&f->c, ST_PORT, "{'bridgeId':'%s','hostId':'%s','interfaceName':'t%u'}",
-                           text_of(&f->bridge), text_of(&f->agents[i % N_AGENTS]->host), i);
+        f->ports[i] = bound_port(&f->c, &f->bridge, &f->agents[i % N_AGENTS]->host, "t%u", i);
     all_settle(f);
     for (unsigned i = 0; i < N_AGENTS; i++)
         sync_load(f->agents[i]->sync, TOPO_BRIDGE, &f->bridge);
@@ -68,18 +64,23 @@ static void all_up(struct fixture *f)
     }
 }
 
-static void run_for(struct fixture *f, uint64_t ns)
+static void all_down(struct fixture *f)
 {
-    for (uint64_t until = f->c.now + ns; f->c.now < until; f->c.now += 10 * NSEC_PER_MSEC) {
-        for (unsigned i = 0; i < N_AGENTS; i++)
-            sync_run(f->agents[i]->sync, f->c.now);
+    for (unsigned i = 0; i < N_PORTS; i++) {
+        struct agent *a = f->agents[i % N_AGENTS];
+        sync_port_down(a->sync, ref_of(a, &f->ports[i]));
     }
+}
+
+static void all_run(struct fixture *f, uint64_t ns)
+{
+    run_for_n(f->agents, N_AGENTS, ns);
 }
 
 /* The last look whether somebody else has done it may be two seconds later. */
 static void all_tell(struct fixture *f)
 {
-    run_for(f, 3 * NSEC_PER_SEC);
+    all_run(f, 3 * NSEC_PER_SEC);
     all_settle(f);
 }
 
@@ -159,10 +160,7 @@ static void what_is_left_over_harms_nobody(void **state)
     all_up(f);
     all_tell(f);
     assert_told(f, true);
-    for (unsigned i = 0; i < N_PORTS; i++) {
-        struct agent *a = f->agents[i % N_AGENTS];
-        sync_port_down(a->sync, ref_of(a, &f->ports[i]));
-    }
+    all_down(f);
     all_tell(f);
     assert_told(f, false);
     down(f);
@@ -178,18 +176,15 @@ static void the_last_state_counts(void **state)
     for (unsigned round = 0; round < 20; round++) {
         leave(f, &f->ports[round], "{}");
         all_up(f);
-        run_for(f, (rnd(&r) % 5) * 10 * NSEC_PER_MSEC);
+        all_run(f, (rnd(&r) % 5) * 10 * NSEC_PER_MSEC);
         for (unsigned i = 0; i < N_PORTS; i++) {
             struct agent *a = f->agents[i % N_AGENTS];
             if (rnd(&r) % 2)
                 sync_port_down(a->sync, ref_of(a, &f->ports[i]));
         }
-        run_for(f, (rnd(&r) % 5) * 10 * NSEC_PER_MSEC);
+        all_run(f, (rnd(&r) % 5) * 10 * NSEC_PER_MSEC);
     }
-    for (unsigned i = 0; i < N_PORTS; i++) {
-        struct agent *a = f->agents[i % N_AGENTS];
-        sync_port_down(a->sync, ref_of(a, &f->ports[i]));
-    }
+    all_down(f);
     all_tell(f);
     assert_told(f, false);
     all_up(f);
@@ -210,16 +205,13 @@ static void whatever_fails_it_gets_there(void **state)
             f->stores[i]->fail_in_8 = i % 4;
         }
         all_up(f);
-        run_for(f, 2 * NSEC_PER_SEC);
+        all_run(f, 2 * NSEC_PER_SEC);
         for (unsigned i = 0; i < N_AGENTS; i++)
             f->stores[i]->fail_in_8 = 0;
-        run_for(f, 20 * NSEC_PER_SEC);
+        all_run(f, 20 * NSEC_PER_SEC);
         all_tell(f);
         assert_told(f, true);
-        for (unsigned i = 0; i < N_PORTS; i++) {
-            struct agent *a = f->agents[i % N_AGENTS];
-            sync_port_down(a->sync, ref_of(a, &f->ports[i]));
-        }
+        all_down(f);
         all_tell(f);
         assert_told(f, false);
     }
