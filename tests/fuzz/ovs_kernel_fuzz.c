@@ -20,6 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define FAMILY 20
 #define SEQ    7
 
+enum { DATAGRAMS = 64 /* there is room for the end behind them, which the reader waits for */ };
+
 static void adopt(uint8_t *p, size_t size)
 {
     int left = (int)size;
@@ -37,7 +39,7 @@ static void feed(int fd, const uint8_t *data, size_t size, bool upcalls)
 {
     struct nlmsghdr end = {.nlmsg_len = sizeof end, .nlmsg_type = NLMSG_DONE, .nlmsg_seq = SEQ};
 
-    while (size > 1) {
+    for (unsigned i = 0; size > 1 && i < DATAGRAMS; i++) {
         size_t n = MIN((size_t)data[0] * 8 + 1, size - 1);
         uint8_t *copy = mem_alloc(n); /* so that what is read beyond it is noticed */
 
