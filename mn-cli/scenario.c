@@ -1,5 +1,6 @@
 #include "scenario.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -286,7 +287,8 @@ static int st_for(struct scenario *s, const char *const *w, size_t n, struct err
     char next[64], number[24];
     int rc = 0;
 
-    if (to < from || to - from > 10000 || strlen(w[0]) > sizeof next - 8)
+    if (to < from || from < INT32_MIN || to > INT32_MAX || to - from > 10000 ||
+        strlen(w[0]) > sizeof next - 8)
         return error_set(e, -EINVAL, NULL, NULL, "for NAME FROM TO STATEMENT... (at most 10000)");
     snprintf(next, sizeof next, "%s_next", w[0]);
     for (long i = from; !rc && i <= to; i++) {

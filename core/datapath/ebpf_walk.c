@@ -7,16 +7,16 @@
 
 #define DUMP 1024u /* entries a system call */
 
-/* Statistics carry only the low bits of time: the rest is today's. */
+/* Statistics carry only the low bits of time: the rest is today's.  Packets go on while flows are
+ * read, so a flow may have been used a little later than 'now'. */
 void ebpf_stats_from(const struct fp_flow *f, uint64_t now, struct dp_flow_stats *s)
 {
-    uint32_t age = (uint32_t)(now >> FP_USED_SHIFT) - f->used;
+    int32_t age = (int32_t)((uint32_t)(now >> FP_USED_SHIFT) - f->used);
+    uint64_t ago = age > 0 ? (uint64_t)age << FP_USED_SHIFT : 0;
 
     s->packets = f->packets;
     s->bytes = f->bytes;
-    s->used_ns = f->packets ? now - ((uint64_t)age << FP_USED_SHIFT) : 0;
-    if (s->used_ns > now)
-        s->used_ns = now;
+    s->used_ns = !f->packets ? 0 : ago <= now ? now - ago : now;
 }
 
 typedef int walk_fn(struct ebpf_dp *d, const union fp_key *k, bool wide, const struct fp_flow *f,

@@ -99,6 +99,17 @@ static int collect(struct plan *p, struct bump **bumps)
     return rc;
 }
 
+/* The largest that is read as anything: one more can still be counted.  It has as many digits as
+ * change_follow.c scans. */
+static const int64_t rev_max = 999999999999999999;
+
+static int64_t revision(const json_t *v)
+{
+    int64_t rev = json_integer_value(v);
+
+    return rev < 0 || rev > rev_max ? 0 : rev;
+}
+
 /* As anybody may have left it: "from" is younger than "log", which once was short by nature. */
 void change_log_parse(const char *data, size_t size, struct change_log *out)
 {
@@ -106,12 +117,10 @@ void change_log_parse(const char *data, size_t size, struct change_log *out)
     size_t n = json_array_size(log);
     const json_t *from = json_object_get(doc, "from");
 
-    out->rev = json_integer_value(json_object_get(doc, "rev"));
-    out->rev = MAX(out->rev, 0);
-    out->from =
-        n ? json_integer_value(json_array_get(json_array_get(log, n - 1), 0)) - 1 : out->rev;
+    out->rev = revision(json_object_get(doc, "rev"));
+    out->from = n ? revision(json_array_get(json_array_get(log, n - 1), 0)) - 1 : out->rev;
     if (from)
-        out->from = json_integer_value(from);
+        out->from = revision(from);
     out->entries = n ? json_incref(log) : json_array();
     json_decref(doc);
 }

@@ -35,6 +35,7 @@ int sync_open(struct store *store, struct topo *t, const struct sync_options *op
     s->opt.mac_idle_ns = opts->mac_idle_ns ? opts->mac_idle_ns : 120 * NSEC_PER_SEC;
     s->opt.neigh_stale_ns = opts->neigh_stale_ns ? opts->neigh_stale_ns : 60 * NSEC_PER_SEC;
     s->opt.neigh_expire_ns = opts->neigh_expire_ns ? opts->neigh_expire_ns : 90 * NSEC_PER_SEC;
+    s->opt.learned_max = opts->learned_max ? opts->learned_max : 1u << 17;
     s->opt.jitter_ns = opts->jitter_ns ? opts->jitter_ns : 5 * NSEC_PER_SEC;
     s->opt.doubt_ns = opts->doubt_ns ? opts->doubt_ns : 15 * NSEC_PER_SEC;
     uuid_random(&inc);

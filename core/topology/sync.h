@@ -63,6 +63,8 @@ struct sync_options {
     uint64_t mac_idle_ns;     /* a MAC learned here and not seen so long is withdrawn [120 s] */
     uint64_t neigh_stale_ns;  /* [60 s] */
     uint64_t neigh_expire_ns; /* [90 s] */
+    uint32_t learned_max;     /* entries of a table beyond which nothing new is learned: whoever
+                               * makes up addresses fills no more than this [131,072] */
     uint64_t jitter_ns;       /* comparing after a reconnect takes so long [5 s] */
     uint64_t doubt_ns;        /* a host that isn't alive after a reconnect of ours counts as dead
                                * after so long: it may only come later than we [15 s] */
@@ -159,7 +161,7 @@ struct sync_status {
     uint64_t conflicts;        /* commits that another writer forestalled */
     uint64_t broken;           /* objects that couldn't be understood */
     uint64_t ignored;          /* settings that mean nothing: DHCP options nobody knows */
-    uint64_t learns_dropped;   /* more than could be queued */
+    uint64_t learns_dropped;   /* more than could be queued, or fit in a table */
     size_t memory;             /* the loader's own: topo_memory() is apart */
 };
 /* The topology thread. */

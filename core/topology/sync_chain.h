@@ -16,7 +16,7 @@ void sync_chain_publish(struct sync *s, struct chain_item *c, const struct topo_
 struct rules_read {
     struct arena arena; /* arrays of the rules' values */
     VEC(struct topo_rule) rules;
-    uuids gone; /* asked for and not there */
+    uuids gone; /* asked for and not there; sorted */
 };
 int sync_rules_read(struct sync *s, const struct uuid *ids, size_t n, struct rules_read *out);
 void sync_rules_free(struct rules_read *r);

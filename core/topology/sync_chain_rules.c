@@ -14,6 +14,11 @@ void sync_rules_free(struct rules_read *r)
     arena_free(&r->arena);
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct uuid));
+}
+
 int sync_rules_read(struct sync *s, const struct uuid *ids, size_t n, struct rules_read *out)
 {
     char path[STORE_PATH_MAX];
@@ -38,6 +43,8 @@ int sync_rules_read(struct sync *s, const struct uuid *ids, size_t n, struct rul
         vec_add(&out->rules, r);
     }
     sync_batch_free(&b);
+    if (out->gone.n)
+        qsort(out->gone.v, out->gone.n, sizeof *out->gone.v, compare_ids);
     return rc;
 }
 
@@ -78,11 +85,7 @@ static const struct topo_rule *rule_of(const struct places *p, const struct uuid
 
 static bool is_gone(const struct rules_read *r, const struct uuid *id)
 {
-    for (size_t i = 0; i < r->gone.n; i++) {
-        if (uuid_equal(&r->gone.v[i], id))
-            return true;
-    }
-    return false;
+    return r->gone.n && bsearch(id, r->gone.v, r->gone.n, sizeof *id, compare_ids);
 }
 
 bool sync_rules_in_order(const struct chain_item *c, const struct topo_chain *old,

@@ -54,11 +54,20 @@ void sync_need(struct sync *s, topo_ref ref)
 }
 
 /* With the lock held; false when there is no room (then nothing must have been changed). */
-static bool room(struct inbox *in)
+static bool room(struct inbox *in, bool in_table)
 {
-    if (in->said.n < SAID_MAX)
+    if (in_table && in->said.n < SAID_MAX)
         return true;
     in->dropped++;
+    return false;
+}
+
+/* A table with 'size' entries takes one more, or the one that is there. */
+static bool fits(const struct sync *s, bool there, size_t size)
+{
+    if (there || size < s->opt.learned_max)
+        return true;
+    log_limited(LOG_LVL_WARN, "topology", "a learned table is full: %zu entries", size);
     return false;
 }
 
@@ -68,7 +77,7 @@ static void say(struct sync *s, const struct said *w)
 
     pthread_mutex_lock(&in->lock);
     bool first = !in->needs.n && !in->said.n;
-    if (room(in))
+    if (room(in, true))
         vec_add(&in->said, *w);
     pthread_mutex_unlock(&in->lock);
     if (first)
@@ -108,14 +117,15 @@ void sync_learn_mac(struct sync_learner *l, uint64_t now_ns, topo_ref bridge, ui
 
     if (!b || b->obj.missing)
         return;
-    bool known = topo_mac_lookup(b->macs, vlan, mac) == port;
-    if (known && lately(l, hash, now_ns))
+    topo_ref known = topo_mac_lookup(b->macs, vlan, mac);
+    if (known == port && lately(l, hash, now_ns))
         return;
+    bool in_table = fits(l->s, known, topo_mac_size(b->macs));
     struct said w = {
         .kind = SAID_MAC, .vlan = vlan, .mac = *mac, .device = bridge, .port = port, .at = now_ns};
     pthread_mutex_lock(&in->lock);
     bool first = !in->needs.n && !in->said.n;
-    if (room(in)) {
+    if (room(in, in_table)) {
         w.news = topo_mac_set(b->macs, vlan, mac, port) != port;
         vec_add(&in->said, w);
         remember(l, hash, now_ns + l->s->opt.mac_idle_ns / 8);
@@ -134,16 +144,17 @@ void sync_learn_neigh(struct sync_learner *l, uint64_t now_ns, topo_ref router, 
 
     if (!r || r->obj.missing)
         return;
-    if (topo_neigh_lookup(r->neighs, port, ip, now_ns, &n) && mac_equal(&n.mac, mac) &&
-        now_ns < n.stale_ns)
+    bool known = topo_neigh_lookup(r->neighs, port, ip, now_ns, &n);
+    if (known && mac_equal(&n.mac, mac) && now_ns < n.stale_ns)
         return;
+    bool in_table = fits(l->s, known, topo_neigh_size(r->neighs));
     n = (struct topo_neigh){*mac, now_ns + l->s->opt.neigh_stale_ns,
                             now_ns + l->s->opt.neigh_expire_ns};
     struct said w = {
         .kind = SAID_NEIGH, .mac = *mac, .device = router, .port = port, .ip = *ip, .at = now_ns};
     pthread_mutex_lock(&in->lock);
     bool first = !in->needs.n && !in->said.n;
-    if (room(in)) {
+    if (room(in, in_table)) {
         w.news = topo_neigh_set(r->neighs, port, ip, &n, now_ns);
         vec_add(&in->said, w);
     }

@@ -143,12 +143,10 @@ static void parse_binding(struct sync *s, struct topo_port *p, const json_t *bod
     memcpy(p->ifname, ifname, strlen(ifname));
 }
 
-static void parse_allowed(struct topo_port *p, const json_t *list)
+static void parse_allowed(struct topo_port *p, const json_t *list, size_t n)
 {
-    const json_t *v;
-    size_t i;
-
-    json_array_foreach (list, i, v) {
+    for (size_t i = 0; i < n; i++) {
+        const json_t *v = json_array_get(list, i);
         struct topo_allowed *a = &p->allowed[p->n_allowed];
         bool mac = sync_body_mac(v, "mac", &a->mac);
         bool net = !cidr_parse(sync_body_string(v, "address"), &a->net);
@@ -183,8 +181,7 @@ struct topo_port *sync_parse_port(struct sync *s, const struct uuid *id, const j
         p->peer = sync_body_ref(s, body, "peerId", TOPO_PORT);
     p->secure = sync_body_bool(body, "portSecurity", false);
     p->allowed = topo_extra(p, n_allowed * sizeof *p->allowed);
-    if (n_allowed)
-        parse_allowed(p, allowed);
+    parse_allowed(p, allowed, n_allowed);
     sync_body_mac(body, "portMac", &p->mac);
     p->link_local = ip_link_local_of_mac(&p->mac);
     p->addrs = topo_extra(p, n * sizeof(struct cidr));

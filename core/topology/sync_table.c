@@ -57,7 +57,7 @@ static bool parse_mac_entry(struct sync *s, const json_t *j, struct entry *e)
     e->key = sync_mac_key((uint16_t)vlan, &m);
     e->port = topo_intern(s->topo, TOPO_PORT, &id);
     e->seq = json_integer_value(json_array_get(j, 3));
-    return true;
+    return e->seq >= 0;
 }
 
 static bool parse_neigh_entry(struct sync *s, const json_t *j, struct entry *e)
@@ -65,7 +65,7 @@ static bool parse_neigh_entry(struct sync *s, const json_t *j, struct entry *e)
     const char *port = json_string_value(json_array_get(j, 0));
     const char *ip = json_string_value(json_array_get(j, 1));
     const char *mac = json_string_value(json_array_get(j, 2));
-    int64_t learned_ms = json_integer_value(json_array_get(j, 3));
+    int64_t learned_ms = MAX(json_integer_value(json_array_get(j, 3)), 0);
     struct uuid id;
     struct ip addr;
 
@@ -80,7 +80,7 @@ static bool parse_neigh_entry(struct sync *s, const json_t *j, struct entry *e)
     int64_t age = wall_ms > learned_ms ? wall_ms - learned_ms : 0;
     uint64_t age_ns = MIN((uint64_t)age, s->opt.neigh_expire_ns / NSEC_PER_MSEC) * NSEC_PER_MSEC;
     e->at = s->now - MIN(age_ns, s->now);
-    return true;
+    return e->seq >= 0;
 }
 
 /* Whether a claim by revision 'seq' of another host comes after 'c'. */
@@ -249,7 +249,7 @@ static void parse_log(struct sync *s, const char *path, const struct store_value
 {
     json_t *j = sync_json(s, path, v), *log = json_object_get(j, "log");
 
-    *out = (struct table_log){.rev = sync_body_int(j, "rev", 0, 0, INT64_MAX - 1),
+    *out = (struct table_log){.rev = sync_body_int(j, "rev", 0, 0, INT64_MAX / 2),
                               .version = v->rc ? -1 : v->version};
     for (size_t i = 0; i < json_array_size(log) && out->n < LOG_MAX; i++) {
         const json_t *e = json_array_get(log, i);

@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#include "datapath/ebpf_abi.h"
+#include "datapath/ebpf_internal.h"
 #include "dp_rig.h"
 
 static struct frame tcp(uint16_t n)
@@ -12,6 +12,24 @@ static struct frame tcp(uint16_t n)
     struct flow_key k = key_of(WIRE_PROTO_TCP, "10.0.0.1", "10.0.0.2", n, 2000);
 
     return frame_of(&k);
+}
+
+/* In a host that has been up for years, too, a flow used while flows are read isn't an old one. */
+static void the_latest_use_is_the_latest(void **arg)
+{
+    const uint64_t step = 1ull << FP_USED_SHIFT, years = 100000000 * NSEC_PER_SEC;
+    struct dp_flow_stats s;
+
+    (void)arg;
+    for (int ago = -1; ago < 1000; ago++) {
+        struct fp_flow f = {.packets = 1,
+                            .used = (uint32_t)((years >> FP_USED_SHIFT) - (uint64_t)ago)};
+        ebpf_stats_from(&f, years, &s);
+        assert_in_range(s.used_ns, years - (uint64_t)MAX(ago, 0) * step, years);
+        f.used = (uint32_t)((step * 50 >> FP_USED_SHIFT) - (uint64_t)ago);
+        ebpf_stats_from(&f, step * 50, &s); /* just up */
+        assert_true(s.used_ns <= step * 50);
+    }
 }
 
 struct found {
@@ -406,6 +424,7 @@ int main(void)
         cmocka_unit_test(test_no_trace),
         cmocka_unit_test(test_two_names),
         cmocka_unit_test(test_memory),
+        cmocka_unit_test(the_latest_use_is_the_latest),
     };
 
     return rig_main("closing and opening", tests, ARRAY_SIZE(tests));

@@ -313,6 +313,34 @@ static void test_nonsense(void **state)
     }
 }
 
+/* Numbers that can't be counted on from are none: the log begins anew, and who follows it notices.
+ */
+static void test_the_last_revision(void **state)
+{
+    static const char *const texts[] = {
+        "{\"rev\":9223372036854775807,\"from\":0,\"log\":[]}",
+        "{\"rev\":9223372036854775806,\"log\":[[-9223372036854775808,\"ports\",\"x\",\"u\"]]}",
+        "{\"rev\":1000000000000000000,\"from\":-9223372036854775808,\"log\":[]}",
+    };
+    struct uuid b = make(ST_BRIDGE, "{}");
+    struct objects_change *log;
+    int64_t rev;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        write_log(&b, texts[i]);
+        make(ST_PORT, "{'bridgeId':'%s'}", u(&b));
+        assert_int_equal(objects_changes(db, ST_BRIDGE, &b, 0, &rev, &log, NULL), 1);
+        assert_int_equal(rev, 1);
+        assert_int_equal(log->type, ST_PORT);
+        free(log);
+    }
+    write_log(&b, "{\"rev\":999999999999999999,\"from\":999999999999999999,\"log\":[]}");
+    make(ST_PORT, "{'bridgeId':'%s'}", u(&b));
+    assert_int_equal(objects_changes(db, ST_BRIDGE, &b, 999999999999999999, &rev, &log, NULL),
+                     -EOVERFLOW);
+}
+
 static void test_big_commit(void **state)
 {
     struct uuid c = make(ST_CHAIN, "{}");
@@ -340,8 +368,9 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, db_setup, db_teardown)
     const struct CMUnitTest tests[] = {
-        T(test_who_hears), T(test_log),   T(test_log_once), T(test_long_log),
-        T(test_states),    T(test_forms), T(test_nonsense), T(test_big_commit),
+        T(test_who_hears),  T(test_log),   T(test_log_once), T(test_long_log),
+        T(test_states),     T(test_forms), T(test_nonsense), T(test_the_last_revision),
+        T(test_big_commit),
     };
 
     return run_on_stores(tests);

@@ -395,6 +395,88 @@ static void age_survives_the_store(void **state)
     (void)state;
 }
 
+/* Whatever another host may have written: times and revisions that no sum may be made of. */
+static void nonsense_of_others_is_not_believed(void **state)
+{
+    struct fixture *f = up();
+    struct mac m = mac_n(7);
+    struct topo_neigh n;
+    struct store_names chunks;
+    char path[STORE_PATH_MAX], chunk[STORE_PATH_MAX], text[1024], mac[MAC_STRLEN];
+
+    hears(f, f->a, "10.0.0.9", &m);
+    settle(f->a, f->b);
+    assert_true(resolve(f, f->b, "10.0.0.9", &n));
+    objects_state_path(ST_ROUTER, &f->router, "arp", path);
+    assert_int_equal(store_children(f->c.store, path, &chunks, NULL), 0);
+    assert_int_equal(chunks.n, 1);
+    snprintf(chunk, sizeof chunk, "%.400s/%.100s", path, chunks.names[0]);
+    mac_format(&m, mac);
+    const char *rp = text_of(&f->rp);
+    snprintf(text, sizeof text,
+             "[[\"%s\",\"10.0.0.9\",\"%s\",0,-9223372036854775808],"
+             "[\"%s\",\"10.0.0.10\",\"%s\",-9223372036854775808,5],"
+             "[\"%s\",\"10.0.0.11\",\"%s\",9223372036854775807,9223372036854775807]]",
+             rp, mac, rp, mac, rp, mac);
+    assert_int_equal(store_set(f->c.store, chunk, text, strlen(text), STORE_ANY, NULL), 0);
+    snprintf(text, sizeof text, "{\"rev\":9,\"log\":[[9,\"%s\"]]}", chunks.names[0]);
+    assert_int_equal(store_set(f->c.store, path, text, strlen(text), STORE_ANY, NULL), 0);
+    store_names_free(&chunks);
+    settle(f->b);
+    assert_false(resolve(f, f->b, "10.0.0.9", &n));
+    assert_false(resolve(f, f->b, "10.0.0.10", &n)); /* of long ago */
+    assert_true(resolve(f, f->b, "10.0.0.11", &n));  /* of just now */
+    assert_in_range(n.expire_ns, f->c.now, f->c.now + 90 * NSEC_PER_SEC);
+    assert_int_equal(status_of(f->b).broken, 1);
+
+    /* a revision that can't be counted on from: all is read again, and what is written counts */
+    snprintf(text, sizeof text, "{\"rev\":9223372036854775806,\"log\":[]}");
+    assert_int_equal(store_set(f->c.store, path, text, strlen(text), STORE_ANY, NULL), 0);
+    settle(f->b);
+    hears(f, f->b, "10.0.0.12", &m);
+    settle(f->a, f->b);
+    assert_true(resolve(f, f->a, "10.0.0.12", &n));
+    down(f);
+    (void)state;
+}
+
+/* Made-up addresses fill the table and no more; those in it are followed. */
+static void a_full_table_learns_nothing_new(void **state)
+{
+    struct fixture *f = up();
+    struct sync_options o = {.host = f->b->host, .learned_max = 4};
+    struct store *store;
+    struct topo_neigh n;
+    struct error e;
+    unsigned known = 0;
+    char ip[16];
+
+    agent_stop(f->b);
+    f->b = NEW(struct agent);
+    assert_int_equal(store_open(f->c.url, NULL, &store, &e), 0);
+    agent_with(f->b, &f->c, store, &o);
+    load(f->b, TOPO_BRIDGE, &f->bridge);
+    load(f->b, TOPO_ROUTER, &f->router);
+    for (unsigned i = 1; i <= 10; i++) {
+        struct mac m = mac_n(i);
+        learn(f, f->b, &m, &f->p2);
+        sees(f, f->b, &m, i <= 4 ? &f->p2 : NULL);
+        snprintf(ip, sizeof ip, "10.0.0.%u", 100 + i);
+        hears(f, f->b, ip, &m);
+        known += resolve(f, f->b, ip, &n);
+    }
+    assert_int_equal(known, 4);
+    struct mac third = mac_n(3), moved = mac_n(20);
+    learn(f, f->b, &third, &f->p1);
+    sees(f, f->b, &third, &f->p1);
+    hears(f, f->b, "10.0.0.103", &moved);
+    assert_true(resolve(f, f->b, "10.0.0.103", &n) && mac_equal(&n.mac, &moved));
+    settle(f->b);
+    assert_int_equal(status_of(f->b).learns_dropped, 12);
+    down(f);
+    (void)state;
+}
+
 /* Workers learn while the topology thread shares and another agent reads. */
 struct worker {
     struct fixture *f;
@@ -460,6 +542,8 @@ int main(void)
         cmocka_unit_test(a_deleted_bridge_leaves_nothing),
         cmocka_unit_test(neighbours_are_shared),
         cmocka_unit_test(age_survives_the_store),
+        cmocka_unit_test(nonsense_of_others_is_not_believed),
+        cmocka_unit_test(a_full_table_learns_nothing_new),
         cmocka_unit_test(workers_learn_beside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
