@@ -191,12 +191,51 @@ static int remove_element(struct cli *cli, const struct command *c, const struct
     return finish_change(t, rc, c->check, e);
 }
 
+/* Is the object, by the parent's back references, below it? */
+static int is_below(struct cli *cli, const struct coll *c, const struct uuid *parent,
+                    const struct uuid *id, struct error *e)
+{
+    struct uuid *ids = NULL;
+    size_t n = 0;
+    int rc = objects_referrers(cli->db, c->type->id, c->parent->json, parent, &ids, &n, e);
+    bool found = false;
+
+    for (size_t i = 0; i < n && !rc; i++)
+        found = found || uuid_equal(&ids[i], id);
+    free(ids);
+    return rc ? rc : found;
+}
+
+/* An object that can't be understood (a newer version's, or damaged) has to be named by its uuid,
+ * and can be got rid of nevertheless. */
+static int broken_subject(struct cli *cli, const struct command *c, struct element *el,
+                          struct error *e)
+{
+    const struct cmd_step *last = &c->steps[c->n_steps - 1];
+    struct element parent = {0};
+    struct uuid id;
+
+    if (!last->id || uuid_parse(last->id->text, &id) ||
+        (last->coll.kind != COLL_TOP && last->coll.kind != COLL_CHILD))
+        return -EBADMSG;
+    *el = (struct element){.coll = last->coll, .id = id};
+    if (last->coll.kind == COLL_TOP)
+        return 0;
+    if (element_path(cli, c, c->n_steps - 1, &parent, NULL))
+        return -EBADMSG;
+    int rc = is_below(cli, &last->coll, &parent.id, &id, e);
+    element_free(&parent);
+    return rc == 1 ? 0 : rc ? rc : -EBADMSG;
+}
+
 int cmd_delete(struct cli *cli, const struct command *c, struct error *e)
 {
     char id[UUID_STRLEN];
     struct element el;
     int rc = subject(cli, c, &el, "delete", e);
 
+    if (rc == -EBADMSG)
+        rc = broken_subject(cli, c, &el, e);
     if (rc)
         return rc < 0 ? rc : 0;
     rc = remove_element(cli, c, &el, e);

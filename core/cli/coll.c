@@ -134,6 +134,11 @@ bool coll_creatable(const struct coll *c)
     return false;
 }
 
+const struct schema_attr coll_id_row[] = {
+    {.name = "id", .json = "id", .value = SV_UUID, .flags = SA_READONLY | SA_HIDDEN},
+    {.name = NULL},
+};
+
 const struct schema_attr *coll_field(const struct schema_attr *rows, const char *name)
 {
     for (const struct schema_attr *a = rows; a->name; a++)

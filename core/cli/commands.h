@@ -26,6 +26,8 @@ char *view_label(struct cli *cli, const struct element *el);
  * written when nothing differs, or with c->check.  Shared by set, clear and ensure. */
 int change_element(struct cli *cli, const struct command *c, const struct element *el,
                    const json_t *attrs, struct print_change *change, struct error *e);
+/* All of 'some' is in 'all' with the same values; null, false and absent are the same. */
+bool has_all(const json_t *all, const json_t *some);
 /* The element that 'attrs' would make a second of: -ENOENT if there is none. */
 int find_existing(struct cli *cli, const struct coll *c, const struct element *parent,
                   const json_t *attrs, struct element *out, struct error *e);

@@ -5,8 +5,7 @@
 #include "cli/commands.h"
 #include "cli/ref.h"
 
-/* All of 'some' is in 'all' with the same values. */
-static bool has_all(const json_t *all, const json_t *some)
+bool has_all(const json_t *all, const json_t *some)
 {
     const char *key;
     json_t *value;

@@ -54,31 +54,38 @@ static int edit_list(struct cli *cli, const struct command *c, const struct coll
 
 struct edit {
     const json_t *old, *attrs;
+    const char *word; /* what an element is called */
 };
 
-static int append(json_t *list, void *aux, struct error *e)
-{
-    struct edit *edit = aux;
-
-    (void)e;
-    return json_array_append_new(list, json_deep_copy(edit->attrs)) ? -ENOMEM : 0;
-}
-
-int embedded_add(struct cli *cli, const struct command *c, const struct coll *coll,
-                 const struct element *parent, const json_t *attrs, struct error *e)
-{
-    struct edit edit = {NULL, attrs};
-
-    return edit_list(cli, c, coll, &parent->id, append, &edit, e);
-}
-
-/* The place of the element that was selected, in the list as it is now. */
+/* The place of the element in the list as it is now. */
 static int find(const json_t *list, const json_t *old, size_t *place, struct error *e)
 {
     for (*place = 0; *place < json_array_size(list); ++*place)
         if (json_equal(json_array_get(list, *place), old))
             return 0;
     return error_set(e, -ENOENT, NULL, NULL, "somebody else removed it meanwhile");
+}
+
+static int append(json_t *list, void *aux, struct error *e)
+{
+    struct edit *edit = aux;
+    json_t *item;
+    size_t i;
+
+    /* Of two that are the same, neither could be named any more. */
+    json_array_foreach (list, i, item)
+        if (has_all(item, edit->attrs) && has_all(edit->attrs, item))
+            return error_set(e, -EEXIST, edit->word, NULL,
+                             "there is one with the same values already");
+    return json_array_append_new(list, json_deep_copy(edit->attrs)) ? -ENOMEM : 0;
+}
+
+int embedded_add(struct cli *cli, const struct command *c, const struct coll *coll,
+                 const struct element *parent, const json_t *attrs, struct error *e)
+{
+    struct edit edit = {NULL, attrs, coll->word};
+
+    return edit_list(cli, c, coll, &parent->id, append, &edit, e);
 }
 
 static int replace(json_t *list, void *aux, struct error *e)
@@ -103,7 +110,7 @@ static int replace(json_t *list, void *aux, struct error *e)
 int embedded_change(struct cli *cli, const struct command *c, const struct element *el,
                     const json_t *attrs, struct error *e)
 {
-    struct edit edit = {el->obj, attrs};
+    struct edit edit = {el->obj, attrs, el->coll.word};
 
     return edit_list(cli, c, &el->coll, &el->id, replace, &edit, e);
 }
@@ -122,7 +129,7 @@ static int take_out(json_t *list, void *aux, struct error *e)
 int embedded_remove(struct cli *cli, const struct command *c, const struct element *el,
                     struct error *e)
 {
-    struct edit edit = {el->obj, NULL};
+    struct edit edit = {el->obj, NULL, el->coll.word};
 
     return edit_list(cli, c, &el->coll, &el->id, take_out, &edit, e);
 }

@@ -123,8 +123,11 @@ static void add_to_hint(const struct expect *x, const struct command *c, void *a
                                                  : x->word;
 
     (void)c;
-    if (sb->size + strlen(word) < 150 && !is_listed(sb_str(sb), word))
-        sb_printf(sb, "%s%s", sb->size ? ", " : "", word);
+    if (is_listed(sb_str(sb), word) || is_listed(sb_str(sb), "..."))
+        return;
+    if (sb->size + strlen(word) >= 150)
+        word = "...";
+    sb_printf(sb, "%s%s", sb->size ? ", " : "", word);
 }
 
 void expect_hint(const struct parser *p, const struct command *c, struct error *e)

@@ -10,8 +10,8 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-/* Copies one word at *p to 'sb'.  False when a quote stays open. */
-static bool scan_word(const char **p, struct strbuf *sb, bool *quoted)
+/* Copies one word at *p to 'sb'.  What keeps it from being whole, or null. */
+static const char *scan_word(const char **p, struct strbuf *sb, bool *quoted)
 {
     const char *s = *p;
     char quote = '\0';
@@ -25,12 +25,15 @@ static bool scan_word(const char **p, struct strbuf *sb, bool *quoted)
         } else if (*s == '\\' && s[1] && quote != '\'' && (!quote || strchr("\"\\$`", s[1]))) {
             *quoted = true;
             sb_add_bytes(sb, ++s, 1);
+        } else if (*s == '\\' && !s[1] && quote != '\'') {
+            *p = s + 1;
+            return "nothing follows the backslash";
         } else {
             sb_add_bytes(sb, s, 1);
         }
     }
     *p = s;
-    return !quote;
+    return quote ? "unmatched quote" : NULL;
 }
 
 static void add_word(struct lex *l, char *text, size_t start, bool quoted)
@@ -58,11 +61,11 @@ int lex_line(const char *line, bool partial, struct lex *out, struct error *e)
         if (out->n == LEX_WORDS_MAX)
             return error_set(e, -EINVAL, NULL, NULL, "more than %u words", LEX_WORDS_MAX);
         const char *start = p;
-        bool closed = scan_word(&p, &sb, &quoted);
+        const char *missing = scan_word(&p, &sb, &quoted);
         add_word(out, sb_steal(&sb), (size_t)(start - line), quoted);
-        if (!closed && !partial)
-            return error_set(e, -EINVAL, NULL, NULL, "Syntax error: unmatched quote");
-        if (!closed)
+        if (missing && !partial)
+            return error_set(e, -EINVAL, NULL, NULL, "Syntax error: %s", missing);
+        if (missing)
             return 0;
     }
     if (partial && !*p && (p == line || is_blank(p[-1])))

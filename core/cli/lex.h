@@ -28,9 +28,9 @@ struct lex {
     size_t n;
 };
 
-/* -EINVAL on unbalanced quotes and on lines over the limits.  With 'partial', open quotes are
- * closed at the end, and a line that ends in a blank (or is empty) gets an empty last word: the one
- * being completed.  Free with lex_free(), also after an error. */
+/* -EINVAL on unbalanced quotes, a backslash at the end, and on lines over the limits.  With
+ * 'partial', open quotes are closed at the end, and a line that ends in a blank (or is empty) gets
+ * an empty last word: the one being completed.  Free with lex_free(), also after an error. */
 int lex_line(const char *line, bool partial, struct lex *out, struct error *e);
 /* The same from an argument vector: every argument is one unquoted word. */
 void lex_argv(int argc, char *const *argv, struct lex *out);

@@ -167,13 +167,23 @@ static bool parse_set(struct parser *p, size_t i)
     return false;
 }
 
+/* The row to show or clear that word 'i' names, or null. */
+static const struct schema_attr *named_field(struct parser *p, size_t i)
+{
+    const struct coll *coll = &parser_step(p)->coll;
+    const struct schema_attr *a = field_at(p, i, coll->rows);
+
+    return a || coll->kind == COLL_LIST || coll->kind == COLL_BINDING ? a
+                                                                      : field_at(p, i, coll_id_row);
+}
+
 /* Field names to the end of the line, or ('to_verb') to a final "show". */
 static bool parse_fields(struct parser *p, size_t i, bool to_verb)
 {
     struct command *c = p->c;
-    const struct schema_attr *rows = parser_step(p)->coll.rows, *a;
+    const struct schema_attr *a;
 
-    for (c->n_fields = 0; (a = field_at(p, i, rows)) && !at_cursor(p, i); i++) {
+    for (c->n_fields = 0; (a = named_field(p, i)) && !at_cursor(p, i); i++) {
         if (c->n_fields % 16 == 0)
             c->fields = mem_resize(c->fields, (c->n_fields + 16) * sizeof *c->fields);
         c->fields[c->n_fields++] = a;
@@ -229,10 +239,16 @@ static bool parse_id(struct parser *p, size_t i)
 {
     struct cmd_step *s = parser_step(p);
 
+    if (parser_creates(p) && !parser_has_children(p))
+        return stuck(p, i);
     s->id = word(p, i);
     if (parse_object(p, i + 1))
         return true;
     s->id = NULL;
+    if (parser_creates(p) && p->far == i + 1) {
+        p->named_at = i;
+        p->named = s->coll;
+    }
     return false;
 }
 
@@ -341,6 +357,12 @@ static void syntax_error(const struct parser *p, const struct command *c, struct
     else
         error_set(e, -EINVAL, NULL, NULL, "Missing arguments, incomplete command");
     expect_hint(p, c, e);
+    if (e && p->named.word && p->far == p->named_at + 1) {
+        char *expected = mem_strdup(e->hint);
+        error_hint(e, "\"%.24s\" is no field of %s; after a name, %s", c->words[p->named_at]->text,
+                   p->named.word, expected);
+        free(expected);
+    }
     sb_free(&rest);
 }
 
@@ -353,7 +375,7 @@ int cmd_parse(const struct lex *l, struct command *c, struct error *e)
     if (rc)
         return rc;
     if (parser_run(&p, c))
-        return 0;
+        return options_fit(c, e);
     syntax_error(&p, c, e);
     return -EINVAL;
 }

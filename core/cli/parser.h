@@ -8,6 +8,10 @@
 struct parser {
     struct command *c;
     size_t far; /* the furthest word that no alternative could take */
+    /* Where an object is created, the word before 'far' was taken for the name of one of 'named'
+     * that it would be below; it may be a mistyped field. */
+    size_t named_at;
+    struct coll named;
     unsigned budget;
     size_t verb_at;
     cmd_expect_fn *expect; /* completing: the last word is where the cursor stands */

@@ -105,11 +105,10 @@ void print_row(struct print *p, const char *head, const char *id)
 /* A tab or newline in a value would be a column or row that isn't there. */
 static void add_tsv(struct print *p, const char *text)
 {
-    sb_add(&p->text, "\t");
-    for (; text && *text; text++) {
-        char c = (unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text;
-        sb_add_bytes(&p->text, &c, 1);
-    }
+    char *clean = lex_clean(text ? text : "");
+
+    sb_printf(&p->text, "\t%s", clean);
+    free(clean);
 }
 
 void print_field(struct print *p, const char *name, const char *text, const char *json,
@@ -223,20 +222,18 @@ void print_note(struct print *p, const char *fmt, ...)
     fputs("\n", p->err);
 }
 
+/* Messages quote what people and other tools wrote, cut where room ends.  JSON escapes controls by
+ * itself, but takes UTF-8 only. */
 static json_t *text_or_null(const char *s)
 {
-    json_t *value = *s ? json_string(s) : NULL;
+    json_t *value = *s ? json_string(s) : json_null();
 
-    return value ? value : json_null();
-}
-
-/* Messages quote what people and other tools wrote: no control byte of theirs reaches a terminal.
- */
-static void clean_line(char *s)
-{
-    for (; *s; s++)
-        if ((unsigned char)*s < ' ' || *s == 0x7f)
-            *s = '?';
+    if (value)
+        return value;
+    char *clean = lex_clean(s);
+    value = json_string(clean);
+    free(clean);
+    return value;
 }
 
 int print_failure(struct print *p, const struct error *e)
@@ -255,12 +252,12 @@ int print_failure(struct print *p, const struct error *e)
         fputs("\n", p->err);
         json_decref(doc);
     } else {
-        error_format(e, text, sizeof text);
-        clean_line(text);
+        char *clean = lex_clean(error_format(e, text, sizeof text));
         fprintf(p->err, "%s: ", p->program);
         if (p->source)
             fprintf(p->err, "%s:%u: ", p->source, p->line);
-        fprintf(p->err, "%s\n", text);
+        fprintf(p->err, "%s\n", clean);
+        free(clean);
     }
     return error_exit_status(e->code);
 }

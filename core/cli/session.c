@@ -45,12 +45,8 @@ int cli_connect(struct cli *cli, struct error *e)
     return 0;
 }
 
-static int dispatch(struct cli *cli, const struct command *c, struct error *e)
+static int run_verb(struct cli *cli, const struct command *c, struct error *e)
 {
-    int rc = c->verb == VERB_DESCRIBE ? 0 : cli_connect(cli, e);
-
-    if (rc)
-        return rc;
     switch (c->verb) {
     case VERB_LIST:
         return cmd_list(cli, c, e);
@@ -71,6 +67,28 @@ static int dispatch(struct cli *cli, const struct command *c, struct error *e)
         break;
     }
     return error_set(e, -EINVAL, NULL, NULL, "Missing arguments, incomplete command");
+}
+
+/* A value is judged without knowing whose it will be: "bridge web", "port". */
+static void name_subject(const struct command *c, struct error *e)
+{
+    const struct cmd_step *s = c->n_steps ? &c->steps[c->n_steps - 1] : NULL;
+
+    if (s && e->field[0] && !e->object[0])
+        snprintf(e->object, sizeof e->object, "%s%s%.60s", s->coll.word, s->id ? " " : "",
+                 s->id ? s->id->text : "");
+}
+
+static int dispatch(struct cli *cli, const struct command *c, struct error *e)
+{
+    int rc = c->verb == VERB_DESCRIBE ? 0 : cli_connect(cli, e);
+
+    if (rc)
+        return rc;
+    rc = run_verb(cli, c, e);
+    if (rc < 0)
+        name_subject(c, e);
+    return rc;
 }
 
 static int run_grammar(struct cli *cli, const struct lex *l)
@@ -162,6 +180,9 @@ int cli_script(struct cli *cli, FILE *f, const char *name, bool keep_going)
             error_set(&e, -EINVAL, NULL, NULL, "the line has a zero byte");
             rc = print_failure(&cli->out, &e);
         } else {
+            /* The line's end is no part of it: a backslash before would quote it. */
+            while (size && (line[size - 1] == '\n' || line[size - 1] == '\r'))
+                line[--size] = '\0';
             rc = cli_line(cli, line);
         }
         status = rc ? rc : status;

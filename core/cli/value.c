@@ -100,6 +100,19 @@ static int parse_one(struct cli *cli, const struct schema_attr *a, const char *t
     return rc;
 }
 
+/* Of words that are each a row of the same name ("flow"), any would have been right. */
+static int bad_word(const struct cmd_pair *pair, struct error *e)
+{
+    struct strbuf words = {0};
+
+    for (const struct schema_attr *a = pair->attr; a; a = schema_attr_next(a))
+        sb_printf(&words, "%s%s", a == pair->attr ? "" : " or ", a->cli_words[0]);
+    error_set(e, -EINVAL, NULL, pair->attr->name, "\"%.64s\" is not %s", pair->words[0]->text,
+              sb_str(&words));
+    sb_free(&words);
+    return -EINVAL;
+}
+
 int value_parse(struct cli *cli, const struct cmd_pair *pair, struct value *out, struct error *e)
 {
     int rc = -EINVAL;
@@ -111,7 +124,7 @@ int value_parse(struct cli *cli, const struct cmd_pair *pair, struct value *out,
     }
     for (const struct schema_attr *a = pair->attr; a && rc; a = schema_attr_next(a))
         rc = parse_one(cli, a, pair->words[0]->text, out, e);
-    return rc;
+    return rc && pair->attr->value == SV_BOOL && pair->attr->cli_words ? bad_word(pair, e) : rc;
 }
 
 static bool contains(const json_t *list, const json_t *value)
@@ -144,6 +157,13 @@ bool value_matches(const struct value *v, const json_t *obj)
     return true;
 }
 
+/* One word of a row's namesakes replaces another: "flow return-flow" after "flow fwd-flow". */
+static void unset_words(const struct schema_attr *first, json_t *obj)
+{
+    for (const struct schema_attr *a = first; a; a = schema_attr_next(a))
+        json_object_set_new(obj, a->json, json_null());
+}
+
 int value_object(struct cli *cli, const struct command *c, size_t first, size_t n, bool writing,
                  json_t **out, struct error *e)
 {
@@ -156,6 +176,9 @@ int value_object(struct cli *cli, const struct command *c, size_t first, size_t 
 
         if (writing && a->flags & SA_READONLY)
             rc = error_set(e, -EINVAL, NULL, a->name, "'%s' is a read-only attribute", a->name);
+        for (size_t k = first; writing && !rc && k < i; k++)
+            if (c->pairs[k].attr == a)
+                rc = error_set(e, -EINVAL, NULL, a->name, "is given twice");
         if (!rc)
             rc = value_parse(cli, &c->pairs[i], &v, e);
         if (rc) {
@@ -164,6 +187,8 @@ int value_object(struct cli *cli, const struct command *c, size_t first, size_t 
         }
         if (v.attr->invert_json)
             json_object_set_new(obj, v.attr->invert_json, json_boolean(v.inverted));
+        if (writing && v.attr->cli_words && v.attr->value == SV_BOOL)
+            unset_words(a, obj);
         json_object_set_new(obj, v.attr->json, v.json);
     }
     *out = obj;

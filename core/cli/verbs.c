@@ -79,6 +79,29 @@ static int take_one(const char *word, const char *argument, struct command *c, s
     return 0;
 }
 
+int options_fit(const struct command *c, struct error *e)
+{
+    bool creates = c->verb == VERB_CREATE || c->verb == VERB_ENSURE;
+    bool edits = c->verb == VERB_SET || c->verb == VERB_CLEAR || c->verb == VERB_DELETE;
+    /* An element without an object of its own has its holder's revision. */
+    enum coll_kind kind = c->n_steps ? c->steps[c->n_steps - 1].coll.kind : COLL_TOP;
+    bool held = creates && (kind == COLL_LIST || kind == COLL_BINDING);
+    const struct {
+        bool wrong;
+        const char *word;
+    } rows[] = {
+        {c->may_exist && !creates, "--may-exist"},
+        {c->if_exists && !edits, "--if-exists"},
+        {c->if_rev >= 0 && !edits && !held, "--if-rev"},
+        {c->check && !creates && !edits, "--check"},
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
+        if (rows[i].wrong)
+            return error_set(e, -EINVAL, NULL, rows[i].word, "is not for %s", verb_name(c->verb));
+    return 0;
+}
+
 static const struct option_row *find_option(const struct lex_word *w)
 {
     for (const struct option_row *o = option_rows; !w->quoted && o->word; o++)

@@ -26,4 +26,7 @@ extern const struct option_row option_rows[]; /* ends with a null word */
  * c->words.  With 'partial' the last word stays whatever it is. */
 int options_take(const struct lex *l, bool partial, struct command *c, struct error *e);
 
+/* -EINVAL when one of them says nothing with the verb: who asks for a guard must not go without. */
+int options_fit(const struct command *c, struct error *e);
+
 #endif

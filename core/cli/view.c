@@ -140,7 +140,7 @@ static int show_referred(struct cli *cli, const struct element *el, const struct
 {
     struct element to = {0};
     char object[sizeof e->object];
-    const char *text = NULL;
+    const char *text = NULL, *field = a->name;
 
     for (; a && !text; a = text ? a : schema_attr_next(a)) {
         text = json_string_value(json_object_get(el->obj, a->json));
@@ -148,8 +148,8 @@ static int show_referred(struct cli *cli, const struct element *el, const struct
             break;
     }
     if (!text)
-        return error_set(e, -ENOENT, element_name(el, object, sizeof object), NULL,
-                         "refers to nothing there");
+        return error_set(e, -ENOENT, element_name(el, object, sizeof object), field,
+                         "refers to nothing");
     const struct schema_type *t = &schema_types[a->ref];
     to.coll = (struct coll){t->name, COLL_TOP, t, t->attrs};
     int rc = uuid_parse(text, &to.id);

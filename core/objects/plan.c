@@ -125,23 +125,50 @@ static int insert_in_order(struct plan *p, struct object *o, int64_t position)
     return plan_order_insert(p, &chain, &o->key.id, position ? position : 1);
 }
 
+/* Of a type whose uuid follows from its members, these are what people know: "host X". */
+static int already_exists(struct plan *p, enum schema_type_id type, const struct uuid *id,
+                          const json_t *attrs)
+{
+    const struct schema_type *t = &schema_types[type];
+    char label[96], text[UUID_STRLEN];
+    const char *field = NULL;
+    struct strbuf with = {0};
+
+    for (const char *w = t->id_from; w && *w; w += strcspn(w, ","), w += *w == ',') {
+        char json[64];
+        snprintf(json, sizeof json, "%.*s", (int)strcspn(w, ","), w);
+        const struct schema_attr *a = schema_attr_by_json(t->attrs, json);
+        if (!a || !strcmp(json, t->parent_attr))
+            continue;
+        char *value = schema_to_text(a, json_object_get(attrs, json), false);
+        sb_printf(&with, "%s%s %s", with.size ? ", " : "", a->name, value);
+        free(value);
+        field = field ? field : a->name;
+    }
+    const char *article = strchr("aeiou", t->name[0]) ? "An" : "A";
+    if (with.size)
+        error_set(p->e, -EEXIST, t->name, field, "%s %s with %s already exists", article, t->name,
+                  sb_str(&with));
+    else
+        error_set(p->e, -EEXIST, object_label(type, id, label), NULL,
+                  "%s %s with ID %s already exists", article, t->name, uuid_format(id, text));
+    sb_free(&with);
+    return -EEXIST;
+}
+
 int plan_create(struct plan *p, enum schema_type_id type, const struct uuid *id, json_t *attrs,
                 int64_t position, struct object **out)
 {
     struct object *o = find_object(p, type, id);
-    char path[STORE_PATH_MAX], text[UUID_STRLEN];
+    char path[STORE_PATH_MAX];
     struct node *n = NULL;
     int rc = 0;
 
     objects_path(type, id, path);
     if (p->view.careful)
         rc = view_load(&p->view, path, &n, p->e);
-    if (!rc && ((o && o->after) || (!o && n && n->base == BASE_PRESENT))) {
-        char label[96];
-        rc = error_set(p->e, -EEXIST, object_label(type, id, label), NULL,
-                       "A %s with ID %s already exists", schema_types[type].name,
-                       uuid_format(id, text));
-    }
+    if (!rc && ((o && o->after) || (!o && n && n->base == BASE_PRESENT)))
+        rc = already_exists(p, type, id, attrs);
     if (rc) {
         json_decref(attrs);
         return rc;

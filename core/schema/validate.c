@@ -35,6 +35,17 @@ static int bad_value(const struct checker *c, const struct schema_attr *a, const
                      schema_show(v, shown, sizeof shown), what);
 }
 
+/* C0 but tab and newline; what is in the store already may have DEL and C1 (U+0080 to U+009F),
+ * which a terminal obeys as well. */
+static bool is_control(const struct checker *c, const char *s)
+{
+    unsigned char b = (unsigned char)*s, next = b ? (unsigned char)s[1] : 0;
+
+    if (b < 0x20)
+        return b != '\n' && b != '\t';
+    return !c->tolerant && (b == 0x7f || (b == 0xc2 && next < 0xa0));
+}
+
 static int check_string(const struct checker *c, const struct schema_attr *a, const json_t *v)
 {
     char what[96];
@@ -46,7 +57,7 @@ static int check_string(const struct checker *c, const struct schema_attr *a, co
     if ((int64_t)strlen(s) != size)
         return bad_value(c, a, v, "text");
     for (int64_t i = 0; i < size; i++)
-        if ((unsigned char)s[i] < 0x20 && s[i] != '\n' && s[i] != '\t')
+        if (is_control(c, s + i))
             return bad_value(c, a, v, "text without control characters");
     if (size >= a->min && (!a->max || size <= a->max))
         return 0;
@@ -63,7 +74,7 @@ static int check_int(const struct checker *c, const struct schema_attr *a, const
     int64_t n = json_integer_value(v);
     if (n >= a->min && n <= a->max)
         return 0;
-    if (a->max >= INT32_MAX && a->max != UINT32_MAX)
+    if (n < a->min && a->max >= INT32_MAX && a->max != UINT32_MAX)
         snprintf(what, sizeof what, "%lld or more", (long long)a->min);
     else
         snprintf(what, sizeof what, "within %lld..%lld", (long long)a->min, (long long)a->max);
@@ -193,7 +204,8 @@ static int check_range(const struct checker *c, const struct schema_attr *a, jso
     if (!from && !to)
         return bad_value(c, a, v, what);
     if (from && to && json_integer_value(from) > json_integer_value(to))
-        return bad_value(c, a, v, "a range: it ends before it starts");
+        return error_set(c->e, -EINVAL, c->type->name, a->name, "%lld-%lld ends before it starts",
+                         (long long)json_integer_value(from), (long long)json_integer_value(to));
     return 0;
 }
 

@@ -141,6 +141,11 @@ gives 3 mn-cli chain c3 show
 printf 'frob\ncreate chain name c3\n' >"$DIR/script"
 gives 2 mn-cli --keep-going <"$DIR/script"
 gives 0 mn-cli chain c3 show
+printf 'create chain name c4\r\nchain c4 show\r\n' >"$DIR/script"
+gives 0 mn-cli <"$DIR/script"
+printf 'create chain name c5\\\n' >"$DIR/script"
+gives 2 mn-cli <"$DIR/script"
+check_same "a newline is never part of a name" "" "$(mn-cli list chain | grep c5)"
 printf 'list bridge\0 frob\n' >"$DIR/script"
 gives 2 mn-cli <"$DIR/script"
 head -c 2000000 /dev/zero | tr '\0' x >"$DIR/script"

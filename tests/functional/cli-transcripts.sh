@@ -211,9 +211,9 @@ mn-cli: Syntax error at: ...bridge0:port0 (expected: <any>)
 mn> bridge bridge0 set plugged
 mn-cli: Syntax error at: ...plugged (expected: <any>)
 mn> bridge bridge0 port port0 set plugged yes
-mn-cli: field plugged: 'plugged' is a read-only attribute
+mn-cli: port port0: field plugged: 'plugged' is a read-only attribute
 mn> bridge bridge0 clear state
-mn-cli: field state: Field state cannot be cleared.
+mn-cli: bridge bridge0: field state: Field state cannot be cleared.
 mn> host create name x
 mn-cli: host: Creating elements of this type is not possible
 mn> create bridge name "x

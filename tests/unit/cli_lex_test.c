@@ -49,6 +49,9 @@ static void test_unmatched_quote(void **state)
     assert_int_equal(lex_line("create bridge name \"x", false, &l, &e), -EINVAL);
     assert_string_equal(e.message, "Syntax error: unmatched quote");
     lex_free(&l);
+    assert_int_equal(lex_line("create bridge name x\\", false, &l, &e), -EINVAL);
+    assert_string_equal(e.message, "Syntax error: nothing follows the backslash");
+    lex_free(&l);
     assert_int_equal(lex_line("x 'y", false, &l, &e), -EINVAL);
     lex_free(&l);
 }

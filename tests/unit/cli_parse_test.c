@@ -216,6 +216,11 @@ static void test_hints(void **state)
     lex_free(&l);
     assert_non_null(strstr(e.hint, "infilter"));
     assert_null(strstr(e.hint, "tunnel-key")); /* read-only: not to be set */
+    lex_line("list", false, &l, NULL);
+    assert_int_equal(cmd_parse(&l, &c, &e), -EINVAL);
+    cmd_free(&c);
+    lex_free(&l);
+    assert_string_equal(e.hint + strlen(e.hint) - 5, ", ..."); /* there are more than fit */
 }
 
 static void test_options(void **state)
@@ -224,12 +229,18 @@ static void test_options(void **state)
     struct lex l;
 
     (void)state;
-    lex_line("create --may-exist bridge name x -o json --if-rev 7 --check", false, &l, NULL);
+    lex_line("create --may-exist bridge name x -o json --check", false, &l, NULL);
     assert_int_equal(cmd_parse(&l, &c, NULL), 0);
     assert_true(c.may_exist && c.check && !c.if_exists);
     assert_string_equal(c.format, "json");
-    assert_int_equal(c.if_rev, 7);
+    assert_int_equal(c.if_rev, -1);
     assert_int_equal(c.n_words, 4);
+    cmd_free(&c);
+    lex_free(&l);
+    lex_line("--if-exists delete bridge x --if-rev 7", false, &l, NULL);
+    assert_int_equal(cmd_parse(&l, &c, NULL), 0);
+    assert_true(c.if_exists && !c.may_exist && !c.check);
+    assert_int_equal(c.if_rev, 7);
     cmd_free(&c);
     lex_free(&l);
 }

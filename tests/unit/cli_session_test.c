@@ -177,7 +177,7 @@ static void test_filters(void **state)
     assert_string_equal(prints("chain c rule type accept delete"), "");
     assert_string_equal(refused("chain c rule type accept delete"), "3 rule: no such rule here");
     assert_string_equal(refused("chain c rule list src nonsense"),
-                        "2 field src: \"nonsense\" is not an IP prefix");
+                        "2 rule: field src: \"nonsense\" is not an IP prefix");
 }
 
 static void test_inversion(void **state)
@@ -200,9 +200,9 @@ static void test_errors(void **state)
     (void)state;
     prints("bridge create name web");
     assert_string_equal(refused("bridge web set tunnel-key 5"),
-                        "2 field tunnel-key: 'tunnel-key' is a read-only attribute");
+                        "2 bridge web: field tunnel-key: 'tunnel-key' is a read-only attribute");
     assert_string_equal(refused("bridge web clear state"),
-                        "2 field state: Field state cannot be cleared.");
+                        "2 bridge web: field state: Field state cannot be cleared.");
     assert_string_equal(refused("host create name x"),
                         "2 host: Creating elements of this type is not possible");
     assert_string_equal(refused("create bridge name 'x"), "2 Syntax error: unmatched quote");
@@ -211,6 +211,129 @@ static void test_errors(void **state)
     assert_string_equal(refused("sett"), "2 usage: sett TENANT");
     assert_string_equal(refused("create tunnel-zone name z"),
                         "2 tunnel-zone: field type: is required");
+}
+
+/* Object, field and value; and nothing has changed. */
+static void test_refusals(void **state)
+{
+    (void)state;
+    prints("bridge create name web");
+    assert_string_equal(refused("bridge web set state sideways"),
+                        "2 bridge web: field state: \"sideways\" is not up or down");
+    assert_string_equal(refused("create bridge name x state sideways"),
+                        "2 bridge: field state: \"sideways\" is not up or down");
+    assert_string_equal(refused("bridge web set name a name b"),
+                        "2 bridge web: field name: is given twice");
+    assert_string_equal(refused("bridge web infilter show"),
+                        "3 bridge web: field infilter: refers to nothing");
+    prints("bridge web add dhcp subnet 10.0.0.0/24");
+    assert_string_equal(refused("bridge web add dhcp subnet 10.0.0.7/24"),
+                        "4 dhcp: field subnet: A dhcp with subnet 10.0.0.0/24 already exists");
+    prints("chain create name c");
+    assert_string_equal(refused("chain c add rule type drop flow x"),
+                        "2 rule: field flow: \"x\" is not fwd-flow or return-flow");
+    assert_string_equal(prints("list bridge state down"), "");
+    assert_string_equal(prints("bridge web show name"), "web");
+}
+
+/* A guard that would not be kept is refused, not ignored. */
+static void test_options_of_other_verbs(void **state)
+{
+    (void)state;
+    prints("bridge create name web");
+    assert_string_equal(refused("create bridge name x --if-rev 3"),
+                        "2 field --if-rev: is not for create");
+    assert_string_equal(refused("create bridge name x --if-exists"),
+                        "2 field --if-exists: is not for create");
+    assert_string_equal(refused("bridge web delete --may-exist"),
+                        "2 field --may-exist: is not for delete");
+    assert_string_equal(refused("list bridge --check"), "2 field --check: is not for list");
+    prints("bridge web show");
+    assert_string_equal(prints("bridge web show name"), "web");
+}
+
+/* A mistyped field of what is created could have been a name: the hint tells. */
+static void test_mistyped_field(void **state)
+{
+    (void)state;
+    assert_int_equal(line("create bridge nmae web"), 2);
+    assert_non_null(strstr(err, "\"nmae\" is no field of bridge"));
+    assert_int_equal(line("create bridge frob"), 2);
+    assert_non_null(strstr(err, "\"frob\" is no field of bridge"));
+    assert_int_equal(line("list bridge frob x"), 2);
+    assert_null(strstr(err, "is no field"));
+    prints("bridge create name web");
+    prints("bridge web add port name p");
+    prints("create mirror to-port p name m");
+    assert_string_equal(refused("mirror m matches add frob 1"), "2 Syntax error at: ...frob 1");
+}
+
+/* What isn't UTF-8 can't be JSON, and a terminal obeys C1 controls. */
+static void test_hostile_words(void **state)
+{
+    (void)state;
+    assert_int_equal(line("create bridge name a\xff\xc2\x9b --json"), 2);
+    json_t *doc = json_loads(err, 0, NULL), *e = json_object_get(doc, "error");
+    assert_string_equal(json_string_value(json_object_get(e, "message")), "\"a?"
+                                                                          "??\" is not UTF-8 text");
+    json_decref(doc);
+    assert_string_equal(refused("frob\x9b"), "2 Syntax error at: ...frob?");
+    assert_string_equal(refused("create bridge name a\xc2\x9b"),
+                        "2 bridge: field name: \"a??\" is not text without control characters");
+    assert_string_equal(refused("create bridge name a\x7f"),
+                        "2 bridge: field name: \"a?\" is not text without control characters");
+}
+
+static void test_show_id(void **state)
+{
+    (void)state;
+    char *id = strdup(prints("bridge create name web"));
+    assert_string_equal(prints("bridge web show id"), id);
+    assert_string_equal(prints("show bridge web id"), id);
+    json_t *doc = json_loads(prints("bridge web show id -j"), 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(doc, "value")), id);
+    json_decref(doc);
+    assert_int_equal(line("bridge web set id x"), 2);
+    assert_int_equal(line("bridge web clear id"), 2);
+    free(id);
+}
+
+static void test_flow_words(void **state)
+{
+    (void)state;
+    prints("chain create name c");
+    prints("chain c add rule type accept flow fwd-flow");
+    prints("chain c rule type accept set flow return-flow");
+    assert_string_equal(prints("chain c rule type accept show flow"), "return-flow");
+    assert_string_equal(prints("chain c list rule flow fwd-flow"), "");
+}
+
+/* An object that nobody can read can be deleted by who knows its uuid. */
+static void test_broken_object(void **state)
+{
+    char path[STORE_PATH_MAX];
+    struct uuid uuid;
+
+    (void)state;
+    prints("chain create name c");
+    char *id = strdup(prints("chain c add rule type drop"));
+    prints("chain c add rule type accept");
+    prints("chain create name d");
+    uuid_parse(id, &uuid);
+    objects_path(ST_RULE, &uuid, path);
+    assert_int_equal(store_set(cli.store, path, "garbage{", 8, STORE_ANY, NULL), 0);
+    char *command = mem_printf("chain c rule %s show", id);
+    assert_int_equal(line(command), 1);
+    free(command);
+    command = mem_printf("chain d rule %s delete", id);
+    assert_int_equal(line(command), 1); /* isn't there */
+    free(command);
+    command = mem_printf("chain c rule %s delete", id);
+    assert_string_equal(prints(command), "");
+    assert_int_equal(line(command), 3);
+    free(command);
+    assert_string_equal(prints("chain c rule type accept show pos"), "1");
+    free(id);
 }
 
 static void test_tenant(void **state)
@@ -245,6 +368,8 @@ static void test_embedded(void **state)
     assert_string_equal(prints("mirror mirror0 matches list"), "src 10.1.0.0/16");
     assert_string_equal(refused("mirror mirror0 matches 10.9.0.0/16 delete"),
                         "3 matches 10.9.0.0/16: no such matches here");
+    assert_string_equal(refused("mirror mirror0 matches add src 10.1.0.0/16"),
+                        "4 matches: there is one with the same values already");
     /* refused changes change nothing */
     assert_int_equal(line("mirror mirror0 matches add src-port 99999"), 2);
     assert_string_equal(prints("mirror mirror0 matches list"), "src 10.1.0.0/16");
@@ -385,6 +510,10 @@ int main(void)
         PLAIN(test_errors),          PLAIN(test_tenant),
         INTERACTIVE(test_embedded),  PLAIN(test_json),
         PLAIN(test_one_print_layer), PLAIN(test_output_is_input),
+        PLAIN(test_refusals),        PLAIN(test_options_of_other_verbs),
+        PLAIN(test_mistyped_field),  PLAIN(test_hostile_words),
+        PLAIN(test_show_id),         PLAIN(test_flow_words),
+        PLAIN(test_broken_object),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -275,7 +275,7 @@ static void test_members(void **state)
     (void)state;
     assert_field(ST_IP_ADDR, &a, "addr", "1:2:3:4:5:6:7:8");
     make_rc(-EEXIST, ST_IP_ADDR, "{'ipAddrGroupId':'%s','addr':'0001:02:3:4:5:6:7:8'}", u(&g));
-    assert_says("already exists");
+    assert_says("ip: field address: An ip with address 1:2:3:4:5:6:7:8 already exists");
     make_rc(-EINVAL, ST_IP_ADDR, "{'ipAddrGroupId':'%s','addr':'10.0.0.0/8'}", u(&g));
     assert_says("field address: \"10.0.0.0/8\" is not an IP address");
     make(ST_PORT_GROUP_PORT, "{'portGroupId':'%s','portId':'%s'}", u(&pg), u(&p));
