@@ -34,10 +34,9 @@ void coll_each(const struct schema_type *ctx, bool (*fn)(const struct coll *, vo
 
 /* May users create elements?  (Not hosts, not what is only seen from here.) */
 bool coll_creatable(const struct coll *c);
-/* The row 'name' of a collection's elements, or null. */
 /* The row of "show id": no attribute, but what every object has. */
 extern const struct schema_attr coll_id_row[];
-
+/* The row 'name' of a collection's elements, or null. */
 const struct schema_attr *coll_field(const struct schema_attr *rows, const char *name);
 
 #endif
