@@ -18,23 +18,37 @@ static int role_hold(struct store *s, const char *path)
 
 #define INCREMENTS 200
 
-/* Adds INCREMENTS to the number in "/n" by compare-and-set, and a mark for each in the same commit.
- */
+/* The number in "/n" as this handle sees it, which may be another's past: servers lag behind, and
+ * who was told of a node by other ways may not find it yet. */
+static int64_t read_number(struct store *s, int *n)
+{
+    struct store_value v;
+
+    await(!store_get(s, "/n", &v, NULL));
+    *n = atoi(v.data);
+    free(v.data);
+    return v.version;
+}
+
+/* Adds INCREMENTS to the number in "/n" by compare-and-set, and a mark for each, which says whose
+ * it is, in the same commit.  A commit whose outcome is unknown (servers that stall close
+ * connections) is made again as it was: when that is refused, the mark is there, and tells. */
 static int count_up(struct store *s)
 {
-    for (int done = 0; done < INCREMENTS;) {
-        struct store_value v;
-        char next[32], mark[64];
+    char me[32], next[32], mark[64];
+    uint64_t end = clock_ns() + 4 * DEADLINE_NS;
+    bool unknown = false;
+    int n = 0;
 
-        if (store_get(s, "/n", &v, NULL))
+    snprintf(me, sizeof me, "%d %lx", (int)getpid(), (unsigned long)pthread_self());
+    for (int done = 0; done < INCREMENTS;) {
+        int64_t read_version = unknown ? n : read_number(s, &n);
+        if (read_version != n) /* each change adds one */
             return 1;
-        int n = atoi(v.data);
-        int64_t read_version = v.version;
-        store_value_free(&v);
         snprintf(next, sizeof next, "%d", n + 1);
         snprintf(mark, sizeof mark, "/marks/%d", n + 1);
         struct store_op ops[] = {
-            {.type = STORE_CREATE, .path = mark},
+            {.type = STORE_CREATE, .path = mark, .data = me, .size = strlen(me)},
             {.type = STORE_SET,
              .path = "/n",
              .data = next,
@@ -42,9 +56,13 @@ static int count_up(struct store *s)
              .version = read_version},
         };
         int rc = store_commit(s, ops, 2, NULL, NULL);
-        if (!rc)
+        bool refused = rc == -ESTALE || rc == -EEXIST;
+        if (refused && unknown)
+            await(text(s, mark)[0]);
+        if (!rc || (refused && unknown && !strcmp(text(s, mark), me)))
             done++;
-        else if (rc != -ESTALE && rc != -EEXIST)
+        unknown = rc == -ENOTCONN || rc == -ETIMEDOUT;
+        if ((rc && !refused && !unknown) || clock_ns() > end)
             return 2;
     }
     return 0;
