@@ -7,12 +7,12 @@
 
 #define ROUNDS      5
 #define STEP_NS     (250 * NSEC_PER_MSEC)
-#define PATIENCE_NS (20 * NSEC_PER_SEC) /* of real time */
+#define PATIENCE_NS (20 * NSEC_PER_SEC) /* of real time, with one round */
 
 struct barrier {
     struct server_host host;
-    uint64_t advance_ns, ticket, deadline_ns;
-    unsigned rounds; /* left */
+    uint64_t until_ns, ticket, deadline_ns; /* until: the agent's time */
+    unsigned rounds;                        /* left */
 };
 
 struct barrier *barrier_new(const struct server_host *host, uint64_t advance_ns)
@@ -20,7 +20,7 @@ struct barrier *barrier_new(const struct server_host *host, uint64_t advance_ns)
     struct barrier *b = NEW(struct barrier);
 
     b->host = *host;
-    b->advance_ns = advance_ns;
+    b->until_ns = advance_ns ? agent_now(host->agent) + advance_ns : 0;
     b->rounds = ROUNDS;
     b->deadline_ns = clock_ns() + PATIENCE_NS;
     return b;
@@ -40,15 +40,16 @@ json_t *barrier_run(struct barrier *b, uint64_t now)
 {
     if (b->ticket && !agent_threads_served(b->host.threads, b->ticket))
         return clock_ns() > b->deadline_ns ? json_pack("{s:b}", "settled", 0) : NULL;
-    if (b->ticket)
+    if (b->ticket) {
         b->rounds--;
+        b->deadline_ns = clock_ns() + PATIENCE_NS;
+    }
     if (!b->rounds) {
-        if (!b->advance_ns)
+        if (b->until_ns <= now)
             return json_pack("{s:b}", "settled", 1);
-        uint64_t step = b->advance_ns < STEP_NS ? b->advance_ns : STEP_NS;
+        uint64_t step = b->until_ns - now < STEP_NS ? b->until_ns - now : STEP_NS;
         agent_advance(b->host.agent, now, step);
-        b->advance_ns -= step;
-        b->rounds = b->advance_ns ? 2 : ROUNDS;
+        b->rounds = now + step < b->until_ns ? 2 : ROUNDS;
     }
     b->ticket = agent_threads_ticket(b->host.threads);
     return NULL;

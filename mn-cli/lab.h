@@ -20,8 +20,8 @@
 #define LAB_HOSTS  8
 #define LAB_IFACES 64
 
-/* How long a frame that must come is waited for. */
-#define LAB_PATIENCE_MS 2000
+/* How long a frame that shall not come is waited for. */
+#define LAB_UNWANTED_MS 500
 
 struct lab;
 
@@ -33,6 +33,8 @@ struct lab_drop {
 
 struct lab_ops {
     const char *name;
+    unsigned patience_ms; /* how long what must come is waited for */
+    bool real_time;       /* time passes between statements too */
     int (*open)(const char *datapath, struct lab **out, struct error *e);
     void (*close)(struct lab *lab);
     /* Starts a host with its agent; it has registered itself when this returns. */

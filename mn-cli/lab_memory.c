@@ -365,6 +365,7 @@ static struct store *memory_store(struct lab *base)
 
 const struct lab_ops lab_memory = {
     .name = "memory",
+    .patience_ms = 2000, /* virtual ones */
     .open = memory_open,
     .close = memory_close,
     .host_add = memory_host_add,

@@ -365,6 +365,8 @@ static struct store *netns_store(struct lab *base)
 
 const struct lab_ops lab_netns = {
     .name = "netns",
+    .patience_ms = 30000,
+    .real_time = true,
     .open = netns_open_lab,
     .close = netns_close,
     .host_add = netns_host_add,

@@ -15,7 +15,8 @@ struct netns_host {
     struct uuid id;
     struct cidr underlay;
     pid_t agent;
-    json_t *drops_seen; /* packets by "REASON OBJECT" */
+    json_t *drops_seen;                    /* packets by "REASON OBJECT" */
+    uint64_t clock_passed_ns, clock_at_ns; /* netns_clock() */
 };
 
 struct lab_in_netns {

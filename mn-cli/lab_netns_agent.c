@@ -8,11 +8,13 @@
 
 #include "agent/control.h"
 #include "base/clock.h"
+#include "base/mem.h"
 #include "lab_netns.h"
 #include "net/netns.h"
 #include "objects/objects.h"
 
-#define START_MS 120000 /* emulated machines take their time */
+#define START_MS      120000 /* emulated machines take their time */
+#define CLOCK_STEP_NS (5 * NSEC_PER_SEC)
 
 /* One request to the host's agent; the reply, or null. */
 static json_t *ask(struct lab_in_netns *lab, unsigned host, const char *request, struct error *e)
@@ -93,16 +95,39 @@ int netns_settle(struct lab *base, struct error *e)
     return 0;
 }
 
+/* The host's clock moves on to 'goal' since the beginning.  Real time that went by meanwhile, with
+ * the other hosts, counts. */
+static int clock_to(struct lab_in_netns *lab, unsigned host, uint64_t goal, struct error *e)
+{
+    struct netns_host *h = &lab->hosts[host];
+    uint64_t now = clock_ns(), passed = h->clock_passed_ns + (now - h->clock_at_ns);
+    char request[64];
+    int rc = 0;
+
+    snprintf(request, sizeof request, "clock %llu", (unsigned long long)(goal - passed));
+    if (h->agent > 0 && passed < goal)
+        rc = tell(lab, host, request, e);
+    h->clock_passed_ns = MAX(passed, goal);
+    h->clock_at_ns = passed < goal ? clock_ns() : now;
+    return rc;
+}
+
+/* In steps, so that hosts grow older together. */
 int netns_clock(struct lab *base, uint64_t ns, struct error *e)
 {
     struct lab_in_netns *lab = netns_lab(base);
-    char request[64];
+    int rc = 0;
 
-    snprintf(request, sizeof request, "clock %llu", (unsigned long long)ns);
-    for (unsigned i = 0; i < lab->n_hosts; i++)
-        if (lab->hosts[i].agent > 0 && tell(lab, i, request, e))
-            return -EIO;
-    return 0;
+    for (unsigned i = 0; i < lab->n_hosts; i++) {
+        lab->hosts[i].clock_passed_ns = 0;
+        lab->hosts[i].clock_at_ns = clock_ns();
+    }
+    for (uint64_t goal = 0; !rc && goal < ns;) {
+        goal = MIN(ns, goal + CLOCK_STEP_NS);
+        for (unsigned i = 0; !rc && i < lab->n_hosts; i++)
+            rc = clock_to(lab, i, goal, e);
+    }
+    return rc;
 }
 
 int netns_stop(struct lab *base, unsigned host, bool keep, struct error *e)

@@ -82,7 +82,7 @@ static int st_says(struct scenario *s, const char *const *w, size_t n, struct er
         if (!rc)
             rc = cli_status(s, w + 1, n - 1, &said, e) ? -EPROTO : 0;
         bool there = !rc && strstr(said, w[0]);
-        if (!rc && !there && waited >= LAB_PATIENCE_MS) {
+        if (!rc && !there && waited >= s->lab->ops->patience_ms) {
             said[strcspn(said, "\n")] = '\0';
             rc = error_set(e, -EPROTO, NULL, NULL, "\"%s\" isn't in \"%s\"", w[0], said);
         }

@@ -15,11 +15,13 @@
 #define SCENARIO_VARS  64
 #define SCENARIO_FRAME 9216
 #define SCENARIO_QUEUE 64
+#define SCENARIO_ASKED 64
 
 struct scenario_frame {
     unsigned port; /* index in ports[] */
     size_t size;
     uint8_t *data;
+    bool asked_again; /* need not be expected */
 };
 
 struct scenario {
@@ -46,6 +48,8 @@ struct scenario {
     } vars[SCENARIO_VARS];
     /* frames that came out and nobody has claimed yet */
     struct scenario_frame queue[SCENARIO_QUEUE];
+    uint64_t asked[SCENARIO_ASKED]; /* hashes of questions of agents, the latest */
+    unsigned n_asked;
     /* what was sent last */
     uint8_t sent[SCENARIO_FRAME];
     size_t sent_size;

@@ -63,7 +63,7 @@ static int await_active(struct scenario *s, const char *name, bool active, struc
             return rc;
         if (rc == active)
             return s->lab->ops->settle(s->lab, e);
-        if (waited >= 5 * LAB_PATIENCE_MS)
+        if (waited >= 5 * s->lab->ops->patience_ms)
             return error_set(e, -ETIMEDOUT, name, NULL, "the port did not become %s",
                              active ? "active" : "inactive");
         waited += s->lab->ops->wait(s->lab, 20);

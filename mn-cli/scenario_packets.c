@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "packet/packet.h"
 #include "scenario.h"
@@ -26,6 +27,29 @@ void scenario_flush(struct scenario *s)
         drop_frame(s, 0);
 }
 
+/* An agent that isn't answered within half a second asks again (core/agent/asking.h).  Where time
+ * is real, how often depends on the machine that runs all this: what came out of that port before
+ * is taken if it is expected, and no surprise if not.  A machine's question that is flooded is
+ * none. */
+static bool is_asked_again(struct scenario *s, unsigned port, const uint8_t *frame, size_t size)
+{
+    struct flow_key k;
+    struct packet_layers l;
+
+    packet_parse(frame, size, &k, &l);
+    bool question = (k.eth_type == ETH_TYPE_ARP && k.ip_proto == 1) ||
+                    (k.eth_type == ETH_TYPE_IP6 && k.ip_proto == 58 && k.tp_src == 135);
+    if (!s->lab->ops->real_time || !question ||
+        (size == s->sent_size && !memcmp(frame, s->sent, size)))
+        return false;
+    uint64_t hash = hash_bytes(frame, size, port);
+    for (unsigned i = 0; i < ARRAY_SIZE(s->asked); i++)
+        if (s->asked[i] == hash)
+            return true;
+    s->asked[s->n_asked++ % ARRAY_SIZE(s->asked)] = hash;
+    return false;
+}
+
 static int enqueue(struct scenario *s, unsigned port, const uint8_t *frame, size_t size,
                    struct error *e)
 {
@@ -34,7 +58,8 @@ static int enqueue(struct scenario *s, unsigned port, const uint8_t *frame, size
                          "more than %d unexpected packets came out", SCENARIO_QUEUE);
     uint8_t *copy = mem_alloc(size);
     memcpy(copy, frame, size);
-    s->queue[s->n_queue++] = (struct scenario_frame){port, size, copy};
+    s->queue[s->n_queue++] =
+        (struct scenario_frame){port, size, copy, is_asked_again(s, port, frame, size)};
     if (s->verbose) {
         char text[320];
         fprintf(stderr, "    %s < %s\n", s->ports[port].name,
@@ -94,7 +119,7 @@ static int quiesce(struct scenario *s, struct error *e)
 static int await(struct scenario *s, bool (*done)(struct scenario *, void *), void *aux,
                  struct error *e)
 {
-    unsigned patience = s->unwanted ? LAB_PATIENCE_MS / 4 : LAB_PATIENCE_MS;
+    unsigned patience = s->unwanted ? LAB_UNWANTED_MS : s->lab->ops->patience_ms;
 
     for (unsigned waited = 0;;) {
         int rc = quiesce(s, e);
@@ -118,6 +143,9 @@ int scenario_nothing(struct scenario *s, const char *const *w, size_t n, struct 
         return rc;
     if (n)
         return error_set(e, -EINVAL, NULL, NULL, "\"nothing\" takes no words");
+    for (unsigned i = s->n_queue; i--;)
+        if (s->queue[i].asked_again)
+            drop_frame(s, i);
     if (!s->n_queue)
         return 0;
     const struct scenario_frame *f = &s->queue[0];

@@ -88,6 +88,8 @@ bool vm_receive(struct vm *vm, const uint8_t *frame, size_t size, uint8_t *reply
     bool icmp6 = k.eth_type == ETH_TYPE_IP6 && k.ip_proto == IPPROTO_ICMPV6;
     if (icmp6 && (k.tp_src == 135 || k.tp_src == 136))
         return receive_nd(vm, &k, frame, size, reply, reply_room, reply_size);
+    if (icmp6 && k.tp_src == 134) /* routers say so every few minutes */
+        return mac_is_multicast(&k.eth_dst);
     bool echo = (icmp6 && k.tp_src == 128) ||
                 (k.eth_type == ETH_TYPE_IP && k.ip_proto == IPPROTO_ICMP && k.tp_src == 8);
     if (!echo || !owns(vm, &k.ip_dst) || !mac_equal(&k.eth_dst, &vm->mac) || k.ip_frag)

@@ -1,6 +1,7 @@
 /* The virtual machine a scenario imagines behind an interface: it answers ARP, neighbour
- * solicitations and echo requests for its addresses, and knows its neighbours and gateway, so that
- * scenarios can say "ping a b" and mean all of it.  Deterministic; no timers.  Thread: one. */
+ * solicitations and echo requests for its addresses, takes what routers advertise to all, and knows
+ * its neighbours and gateway, so that scenarios can say "ping a b" and mean all of it.
+ * Deterministic; no timers.  Thread: one. */
 #ifndef MN_CLI_VM_H
 #define MN_CLI_VM_H
 
