@@ -13,14 +13,14 @@ case $STORE in file:*) ;; *) skip "damages the file of a file: store" ;; esac
 counter() { agent h1 counters -j | jq ".$1 // 0"; }
 broken() { agent h1 status -j | jq .store.broken; }
 grown() { [ "$("$2" ${3:+"$3"})" -gt "$1" ]; } # BEFORE FUNCTION [ARGUMENT]
-pings() { on vm1 ping -c 1 -W 1 10.0.2.10; }
+pings() { on vm1 ping -c 1 -W 5 10.0.2.10; }
 alive() { kill -0 "${AGENT_PID[h1]}" && kill -0 "${AGENT_PID[h2]}"; }
 
 # store_edit UUID PYTHON: 'body', the bytes of that object, becomes what the expression says.
 store_edit() {
     python3 - "${STORE#file:}" "$@" <<'END'
 import json, sqlite3, sys
-db = sqlite3.connect(sys.argv[1], timeout=10)
+db = sqlite3.connect(sys.argv[1], timeout=60)
 rows = [r for r in db.execute("SELECT parent, name, data FROM node WHERE name = ?", (sys.argv[2],))
         if bytes(r[2]).startswith(b"{")]
 assert rows, "no such object in the store"
@@ -56,8 +56,8 @@ check_same "and left out of lists" 0 "$(cli router edge list route 2>/dev/null |
 
 say "The store is taken away"
 mv "$DIR/store.db" "$DIR/away.db"
-check "running flows go on" on vm1 ping -c 3 -i 0.1 -W 2 10.0.2.10
-check "new flows are made" on vm1 ping -c 1 -W 2 10.0.2.1
+check "running flows go on" on vm1 ping -c 3 -i 0.1 -W 10 10.0.2.10
+check "new flows are made" on vm1 ping -c 1 -W 10 10.0.2.1
 check "the agents live" alive
 mv "$DIR/away.db" "$DIR/store.db"
 B=$(cli router edge add route dst 10.0.2.10/32 src 0.0.0.0/0 type blackhole) || fail "route"

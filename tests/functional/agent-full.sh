@@ -14,7 +14,7 @@ agent_start h2 --max-flows 40
 routed_pair
 cli router edge add route dst 10.0.2.0/24 src 0.0.0.0/0 type normal port edge-right >/dev/null || fail "route"
 cli router edge add route dst 10.0.1.0/24 src 0.0.0.0/0 type normal port edge-left >/dev/null || fail "route"
-await 15 on vm1 ping -c 1 -W 1 10.0.2.10
+await 15 on vm1 ping -c 1 -W 2 10.0.2.10
 
 counter() { agent "$1" counters -j | jq ".$2 // 0"; }
 flows() { agent "$1" status -j | jq .flows; }
@@ -38,7 +38,7 @@ socks = []
 for port in range(int(sys.argv[1]), int(sys.argv[2])):
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     s.bind(("10.0.1.10", port))
-    s.settimeout(3)
+    s.settimeout(20)
     socks.append(s)
 missing = 0
 for turn in range(2):
@@ -56,8 +56,8 @@ for h in h1 h2; do
     check "$h holds no more than it may" test "$(flows "$h")" -le 40
     check "$h made room, time and again" test "$(counter "$h" agent.flows_evicted)" -gt 500
 done
-check "others pass as well" on vm1 ping -c 3 -i 0.1 -W 2 10.0.2.10
-check "IPv6 too" on vm1 ping -6 -c 3 -i 0.1 -W 2 fd00:2::10
+check "others pass as well" on vm1 ping -c 3 -i 0.1 -W 10 10.0.2.10
+check "IPv6 too" on vm1 ping -6 -c 3 -i 0.1 -W 10 fd00:2::10
 
 say "A restart with room for fewer takes over what fits"
 agent h1 stop --keep-flows >/dev/null

@@ -49,7 +49,7 @@ try:
 except ImportError:
     sys.exit(77)
 
-shell = pexpect.spawn("mn-cli", env=dict(os.environ, TERM="dumb"), dimensions=(50, 500), encoding="utf-8", timeout=10)
+shell = pexpect.spawn("mn-cli", env=dict(os.environ, TERM="dumb"), dimensions=(50, 500), encoding="utf-8", timeout=60)
 
 def tab(typed, *wanted):
     """After TABs (the first completes what is common) each of 'wanted' is shown, in any order."""

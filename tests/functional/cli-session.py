@@ -39,7 +39,7 @@ def matches(wanted, got):
 def main():
     # One line of terminal is longer than any command, so the editor never wraps its echo.
     env = dict(os.environ, TERM="dumb")
-    shell = pexpect.spawn("mn-cli", env=env, dimensions=(50, 2000), encoding="utf-8", timeout=20)
+    shell = pexpect.spawn("mn-cli", env=env, dimensions=(50, 2000), encoding="utf-8", timeout=60)
     shell.expect_exact(PROMPT)
     shell.delaybeforesend = None  # the prompt has come: the editor listens
     failed = False

@@ -58,7 +58,7 @@ chmod +x "$DIR/bound"
 udhcpc_in() { # VM [OPTIONS...]: gets a lease and ends
     local v=$1
     shift
-    TOLD="$DIR/$v.told" on "$v" timeout 20 udhcpc -i eth0 -f -q -n -t 5 -T 1 -s "$DIR/bound" \
+    TOLD="$DIR/$v.told" on "$v" timeout 90 udhcpc -i eth0 -f -q -n -t "${TRIES:-60}" -T 1 -s "$DIR/bound" \
         -O mtu -O staticroutes -O broadcast "$@"
 }
 told() { sed -n "s/^$2=//p" "$DIR/$1.told"; }
@@ -72,11 +72,11 @@ check "a trace tells the same" bash -o pipefail -c "mn-cli trace vm1 dhcp discov
 check_same "the name server" 10.0.1.53 "$(told vm1 dns)"
 check_same "the routes, the default one among them" "10.9.0.0/16 10.0.1.9 0.0.0.0/0 10.0.1.1" \
     "$(told vm1 staticroutes)"
-check "and the gateway is reached by it" on vm1 ping -c 1 -W 2 10.0.1.1
-check_fails "who has no entry gets nothing" udhcpc_in vm2
+check "and the gateway is reached by it" on vm1 ping -c 1 -W 10 10.0.1.1
+TRIES=5 check_fails "who has no entry gets nothing" udhcpc_in vm2
 check "the same on another host" udhcpc_in vm3
 check_same "its address" 10.0.1.13 "$(told vm3 ip)"
-check "the two reach each other" on vm1 ping -c 1 -W 2 10.0.1.13
+check "the two reach each other" on vm1 ping -c 1 -W 10 10.0.1.13
 
 # A renewal goes to the server's address, for which the bridge answers ARP.
 renews() {
@@ -96,7 +96,7 @@ check "udhcpc renews" renews
 dhclient_in() { # VM FAMILY [OPTIONS]: its own files, in its own place
     local v=$1 family=$2
     shift 2
-    on "$v" timeout 30 dhclient "$family" -1 -v -sf "$DIR/isc" -lf "$DIR/$v.leases" -pf "$DIR/$v.pid" \
+    on "$v" timeout 90 dhclient "$family" -1 -v -sf "$DIR/isc" -lf "$DIR/$v.leases" -pf "$DIR/$v.pid" \
         -cf "$DIR/isc.conf" "$@" eth0
 }
 cat >"$DIR/isc" <<SCRIPT
@@ -107,7 +107,7 @@ esac
 exit 0
 SCRIPT
 chmod +x "$DIR/isc"
-echo "timeout 20; retry 1; initial-interval 1;" >"$DIR/isc.conf"
+echo "timeout 60; retry 1; initial-interval 1;" >"$DIR/isc.conf"
 dhclient_ends() { kill "$(cat "$DIR/$1.pid")" 2>/dev/null; }
 isc_told() { sed -n "s/^new_$2=//p" "$DIR/$1.isc"; }
 check "dhclient gets a lease" dhclient_in vm1 -4
@@ -123,7 +123,7 @@ dhclient_ends vm1
 check_same "its IPv6 address" fd00:1::11 "$(isc_told vm1 ip6_address)"
 check_same "its IPv6 name server" fd00:1::53 "$(isc_told vm1 dhcp6_name_servers)"
 
-discovered() { on vm1 rdisc6 -1 -w 3000 eth0 | tee "$DIR/ra"; }
+discovered() { on vm1 rdisc6 -1 -w 10000 eth0 | tee "$DIR/ra"; }
 check "rdisc6 finds the router" discovered
 check "addresses come from DHCPv6" grep -Eq "Stateful address conf. +: +Yes" "$DIR/ra"
 check "the prefix" grep -q "Prefix .*: fd00:1::/64" "$DIR/ra"
@@ -137,18 +137,18 @@ kernel_configures() {
     on vm2 ip link set eth0 down
     on vm2 ip link set eth0 up
     await 15 bash -c "nsenter --net=/run/netns/$LAB-vm2 ip -6 addr show dev eth0 | grep -q 'fd00:1::ff:fe00:2/64'"
-    on vm2 ping -c 1 -W 2 fd00:1::1 && on vm2 ip -6 route show default | grep -q "proto ra"
+    on vm2 ping -c 1 -W 10 fd00:1::1 && on vm2 ip -6 route show default | grep -q "proto ra"
 }
 check "the kernel configures itself" kernel_configures
 
 # A machine with an address that isn't its own, before and after somebody minds.
 on vm2 ip addr add 10.0.1.12/24 dev eth0
 on vm2 ip addr add 10.0.1.66/24 dev eth0
-check "any address passes" on vm2 ping -c 1 -W 2 -I 10.0.1.66 10.0.1.11
+check "any address passes" on vm2 ping -c 1 -W 10 -I 10.0.1.66 10.0.1.11
 cli bridge web mac add mac 02:00:00:00:00:02 port vm2 >/dev/null
 cli bridge web arp add ip 10.0.1.12 mac 02:00:00:00:00:02 >/dev/null
 cli port vm2 set port-security yes
-check "its own address passes" on vm2 ping -c 1 -W 2 -I 10.0.1.12 10.0.1.11
+check "its own address passes" on vm2 ping -c 1 -W 10 -I 10.0.1.12 10.0.1.11
 check_fails "another doesn't" on vm2 ping -c 1 -W 1 -I 10.0.1.66 10.0.1.11
 check "and the agent says why" bash -c "mn-agent --control $DIR/h1.sock drops | grep -q 'neighbour-claim-not-allowed\|source-address-not-allowed'"
 done_testing

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Many TCP connections that live long: one end of them.
 
-  conns.py serve PORT             echoes whatever comes, on any number of connections
-  conns.py hold ADDRESS PORT N    opens N connections, then obeys lines of standard input:
+  many-connections.py serve PORT             echoes whatever comes, on any number of connections
+  many-connections.py hold ADDRESS PORT N    opens N connections, then obeys lines of standard input:
       check   sends a byte on each and awaits it back; prints "N answered"
       open M  opens M more, each must answer; prints "M opened"
 """
@@ -12,7 +12,7 @@ import socket
 import sys
 import time
 
-PATIENCE = 20
+PATIENCE = 60
 
 
 def serve(port):

@@ -23,7 +23,7 @@ moved() { # HOW FROM TO [which time there]
     check "$2 knows them" [ "$(translated "$2")" -ge 120 ]
     check_same "it asked for them" "${3:-1}" "$(exchange "$2" fetched)"
     check_same "... and was answered" 0 "$(exchange "$2" fetch_timeouts)"
-    check "the filter is the same" on vm1 ping -c 5 -i 0.3 -W 2 192.0.2.2
+    check "the filter is the same" on vm1 ping -c 5 -i 0.3 -W 10 192.0.2.2
     check_fails "... to the world, too" on world ping -c 1 -W 1 10.0.1.10
 }
 served() { agent "$1" ports --json | jq -e --arg s "$2" '.items[] | select(.interface == "vm1" and .state == $s)'; }
@@ -48,7 +48,7 @@ await 20 both_serve
 lost=$(stream_lost) || exit 1
 echo "while it was bound there $lost packets were lost"
 check "both still serve it" both_serve
-check "the world is reached" on vm1 ping -c 5 -i 0.3 -W 2 192.0.2.2
+check "the world is reached" on vm1 ping -c 5 -i 0.3 -W 10 192.0.2.2
 
 moved vm_move h1 h3
 moved vm_jump h3 h1

@@ -36,7 +36,7 @@ vm_probe 0
 agent_start h1
 agent_start h2
 routed_pair
-check "ping" on vm1 ping -c 2 -i 0.1 -W 2 10.0.2.10
+check "ping" on vm1 ping -c 2 -i 0.1 -W 10 10.0.2.10
 check_fails "the agents are in the kernel" bash -c "tc -n nt-h1 filter show dev vm1 ingress | grep -q . && exit 1"
 agent_stop h1; check_same "h1's agent ends well" 0 $?
 agent_stop h2; check_same "h2's agent ends well" 0 $?

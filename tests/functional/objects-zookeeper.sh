@@ -37,7 +37,7 @@ END
 java -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dzookeeper.forceSync=no -cp $JAR:$SLF4J \
     org.apache.zookeeper.server.quorum.QuorumPeerMain "$DIR/zoo.cfg" >"$DIR/zk.log" 2>&1 &
 SERVER=$!
-serves() { timeout 2 bash -c "exec 3<>/dev/tcp/127.0.0.1/$PORT && echo srvr >&3 && grep -q Mode <&3"; }
+serves() { timeout 10 bash -c "exec 3<>/dev/tcp/127.0.0.1/$PORT && echo srvr >&3 && grep -q Mode <&3"; }
 await 60 serves
 
 for t in crud types constraints delete change store race transfer; do

@@ -15,7 +15,7 @@ made_again() { [ "$(counter "$1")" -ge "$2" ]; }
 state_of() { agent "$1" ports --json | jq -r ".items[] | select(.interface == \"$2\").state"; }
 is() { local wanted=$1; shift; [ "$("$@")" = "$wanted" ]; }
 forwards() { agent "$1" status --json | jq .forwards; }
-reaches() { on "$1" ping -c 1 -W 1 "$2"; }
+reaches() { on "$1" ping -c 1 -W 5 "$2"; }
 says() { grep -q "$2" "$DIR/$1.log"; }
 
 lab_start or

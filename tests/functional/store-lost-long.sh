@@ -21,7 +21,7 @@ pings() { # N: of so many steps of 20 s, in how many vm1 and vm2 reach each othe
     local n=0
     for _ in $(seq "$1"); do
         wind_on 20
-        on vm1 ping -c 1 -W 2 10.0.2.10 >/dev/null && on vm2 ping -c 1 -W 2 10.0.1.10 >/dev/null && n=$((n + 1))
+        on vm1 ping -c 1 -W 10 10.0.2.10 >/dev/null && on vm2 ping -c 1 -W 10 10.0.1.10 >/dev/null && n=$((n + 1))
     done
     echo "$n"
 }
@@ -33,7 +33,7 @@ zk_start
 agent_start h1 --test-clock
 agent_start h2 --test-clock
 routed_pair
-check "ping" on vm1 ping -c 2 -i 0.1 -W 2 10.0.2.10
+check "ping" on vm1 ping -c 2 -i 0.1 -W 10 10.0.2.10
 check_same "with the store" 3 "$(pings 3)"
 zk_kill
 await 30 connected h1 false

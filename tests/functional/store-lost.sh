@@ -15,17 +15,17 @@ zk_start
 agent_start h1
 agent_start h2
 routed_pair
-check "ping" on vm1 ping -c 2 -i 0.1 -W 2 10.0.2.10
+check "ping" on vm1 ping -c 2 -i 0.1 -W 10 10.0.2.10
 zk_kill
 await 30 store_lost h1
 await 30 store_lost h2
-check "running flows go on" on vm1 ping -c 3 -i 0.1 -W 2 10.0.2.10
-check "new flows are made" on vm1 ping -c 1 -W 2 10.0.2.1
+check "running flows go on" on vm1 ping -c 3 -i 0.1 -W 10 10.0.2.10
+check "new flows are made" on vm1 ping -c 1 -W 10 10.0.2.1
 check_fails "a change is refused" cli bridge create name late
 zk_start
 await 60 store_back h1
 await 60 store_back h2
-check "ping" on vm1 ping -c 2 -i 0.1 -W 2 10.0.2.10
+check "ping" on vm1 ping -c 2 -i 0.1 -W 10 10.0.2.10
 cli router edge add route dst 10.0.2.10/32 src 0.0.0.0/0 type blackhole || fail "route"
 check_gone() { ! on vm1 ping -c 1 -W 1 10.0.2.10; }
 await 15 check_gone

@@ -4,7 +4,8 @@
   stream.py serve PORT              echoes
   stream.py send ADDRESS PORT N     over N connections in turn; prints "N answered" when each was,
                                     then obeys lines of standard input:
-      count   prints "S sent, L lost": packets since the last count, or since all were answered
+      count   prints "S sent, L lost": packets since the last count, or since all were answered, and
+              of one more second
 """
 import os
 import selectors
@@ -12,13 +13,15 @@ import socket
 import sys
 import time
 
+SO_RCVBUFFORCE = 33  # more than the machine's limit: a slow reader is no loss
 RATE = 1000
-PATIENCE = 1  # seconds that an answer may take; one that takes longer is lost
+PATIENCE = 10  # seconds that an answer may take; one that takes longer is lost
+BURST = 50  # packets at once, when this process was late; what is beyond isn't sent at all
 
 
 def udp():
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+    s.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 23)
     return s
 
 
@@ -74,11 +77,12 @@ def send(address, port, n):
 
 
 def stream(sel, socks, first):
-    outstanding, counts = set(), []
+    outstanding, counting = set(), None  # until when to send what is counted, then up to which packet
     number = since = first
     start = time.monotonic()
     while True:
         now = time.monotonic()
+        start = max(start, now - (number - first + BURST) / RATE)
         while number < first + (now - start) * RATE:
             outstanding.add(number)
             send_on(socks[number % len(socks)], number)
@@ -86,13 +90,16 @@ def stream(sel, socks, first):
         if heard(sel, outstanding, 0.0005):
             if not os.read(0, 4096):
                 return
-            counts.append((number, now + PATIENCE))
-        if counts and now >= counts[0][1]:
-            upto, _ = counts.pop(0)
+            counting, upto = now + 1, None
+        if counting and upto is None and now >= counting:
+            upto = number
+        if counting and upto is not None:
             lost = {x for x in outstanding if x < upto}
+            if lost and now < counting + PATIENCE:
+                continue
             outstanding -= lost
             print(f"{upto - since} sent, {len(lost)} lost", flush=True)
-            since = upto
+            since, counting = upto, None
 
 
 if sys.argv[1] == "serve":

@@ -16,8 +16,8 @@ transfer() { # ADDRESS
     on vm2 socat -u "OPEN:$DIR/sent" "TCP6-LISTEN:7001,ipv6only=0,reuseaddr" & local out=$!
     await 5 listening vm2 7000
     await 5 listening vm2 7001
-    on vm1 timeout 30 socat -u "OPEN:$DIR/sent" "TCP:$a:7000" || return
-    on vm1 timeout 30 socat -u "TCP:$a:7001" "CREATE:$DIR/back" || return
+    on vm1 timeout 120 socat -u "OPEN:$DIR/sent" "TCP:$a:7000" || return
+    on vm1 timeout 120 socat -u "TCP:$a:7001" "CREATE:$DIR/back" || return
     wait $in $out
     sum=$(sha256sum <"$DIR/sent")
     [ "$sum" = "$(sha256sum <"$DIR/got")" ] && [ "$sum" = "$(sha256sum <"$DIR/back")" ] && checksums_good
@@ -32,7 +32,7 @@ checksums_good() {
 }
 udp_arrives() { # SIZE: one datagram, in fragments when it is larger than the MTU
     rm -f "$DIR/datagram"
-    on vm2 timeout 10 socat -u -b 65536 UDP-RECVFROM:7002 "CREATE:$DIR/datagram" & local in=$!
+    on vm2 timeout 60 socat -u -b 65536 UDP-RECVFROM:7002 "CREATE:$DIR/datagram" & local in=$!
     await 5 bash -c "nsenter --net=/run/netns/$LAB-vm2 ss -Hlun 'sport = :7002' | grep -q ."
     head -c "$1" "$DIR/sent" | on vm1 socat -u -b 65536 - UDP:10.0.2.10:7002
     wait $in
@@ -51,14 +51,14 @@ agent_start h2
 routed_pair
 head -c 30000000 /dev/urandom >"$DIR/sent"
 
-check "ping" on vm1 ping -c 3 -i 0.1 -W 2 10.0.2.10
-check "ping over IPv6" on vm1 ping -c 3 -i 0.1 -W 2 fd00:2::10
-check "ping back" on vm2 ping -c 1 -W 2 10.0.1.10
-check "the router answers for its addresses" on vm1 ping -c 1 -W 2 10.0.2.1
-check "the router answers for its addresses, IPv6" on vm1 ping -c 1 -W 2 fd00:2::1
-check "a ping of three fragments" on vm1 ping -c 1 -W 2 -s 4000 10.0.2.10
+check "ping" on vm1 ping -c 3 -i 0.1 -W 10 10.0.2.10
+check "ping over IPv6" on vm1 ping -c 3 -i 0.1 -W 10 fd00:2::10
+check "ping back" on vm2 ping -c 1 -W 10 10.0.1.10
+check "the router answers for its addresses" on vm1 ping -c 1 -W 10 10.0.2.1
+check "the router answers for its addresses, IPv6" on vm1 ping -c 1 -W 10 fd00:2::1
+check "a ping of three fragments" on vm1 ping -c 1 -W 10 -s 4000 10.0.2.10
 check "the path is three hops: edge, then vm2" bash -c \
-    "nsenter --net=/run/netns/th-vm1 ping -c 1 -t 1 -W 2 10.0.2.10 | grep -q 'From 10.0.1.1 .*Time to live exceeded'"
+    "nsenter --net=/run/netns/th-vm1 ping -c 1 -t 1 -W 10 10.0.2.10 | grep -q 'From 10.0.1.1 .*Time to live exceeded'"
 check "TCP both ways, 30 MB" transfer 10.0.2.10
 check "TCP both ways over IPv6" transfer fd00:2::10
 check "UDP" udp_arrives 1000

@@ -23,7 +23,7 @@ agent_start h1
 agent_start h2
 routed_pair
 cli router edge add route dst 10.9.0.0/16 src 0.0.0.0/0 type blackhole || fail "route"
-check "ping" on vm1 ping -c 1 -W 2 10.0.2.10
+check "ping" on vm1 ping -c 1 -W 10 10.0.2.10
 says "where it is" "port vm1 (interface vm1 of host h1): active"
 check "the host's agent is asked by name, id or interface" agent h1 why vm1
 agent h1 sync

@@ -36,8 +36,8 @@
 #endif
 
 #define RIG_PORTS    70
-#define RIG_FENCE    0x88b5 /* ethertype for local experiments */
-#define RIG_PATIENCE (3 * NSEC_PER_SEC)
+#define RIG_FENCE    0x88b5              /* ethertype for local experiments */
+#define RIG_PATIENCE (30 * NSEC_PER_SEC) /* with what must come; nothing has a fence behind it */
 
 struct rig {
     const char *type;

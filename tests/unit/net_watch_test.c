@@ -30,7 +30,7 @@ typedef bool condition(struct net_watch *w);
 
 static bool comes_true(struct net_watch *w, condition *c)
 {
-    uint64_t end = clock_ns() + 10 * NSEC_PER_SEC;
+    uint64_t end = clock_ns() + 60 * NSEC_PER_SEC;
 
     while (!c(w)) {
         struct pollfd p = {.fd = net_watch_fd(w), .events = POLLIN};
