@@ -49,6 +49,7 @@ const char test_help[] =
     "is the language, tests/scenarios has many.\n"
     "  --datapath memory   hosts, store and time are simulated in this process; the default\n"
     "  --datapath ebpf     every host is a network namespace with a real agent; needs root\n"
+    "  --datapath ovs      the same on the kernel's Open vSwitch\n"
     "  -v, --verbose       print sections and packets\n"
     "  --json              one object a file\n"
     "Exit status: 0 all passed or were skipped, 77 the only file was skipped, 1 one failed, 2 one\n"

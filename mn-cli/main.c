@@ -17,8 +17,8 @@ static const struct subcommand commands[] = {
      "where a packet would go, and why", trace_help},
     {"why", cmd_why, false, "[--control SOCKET] [--json] PORT",
      "what becomes of a port's packets: drops, by whom", why_help},
-    {"test", cmd_test, true, "[--datapath memory|ebpf] [-v] [--json] FILE...", "run scenario files",
-     test_help},
+    {"test", cmd_test, true, "[--datapath memory|ebpf|ovs] [-v] [--json] FILE...",
+     "run scenario files", test_help},
     {NULL, NULL, false, NULL, NULL, NULL},
 };
 

@@ -58,14 +58,24 @@ static int st_mn(struct scenario *s, const char *const *w, size_t n, struct erro
     return run_cli(s, w, n, e);
 }
 
+bool scenario_number(const char *text, long min, long max, long *out)
+{
+    char *end;
+
+    errno = 0;
+    *out = strtol(text, &end, 10);
+    return !errno && end != text && !*end && *out >= min && *out <= max;
+}
+
 static int st_refuse(struct scenario *s, const char *const *w, size_t n, struct error *e)
 {
     struct error refused = {0};
+    long wanted;
 
-    if (n < 2)
-        return error_set(e, -EINVAL, NULL, NULL, "refuse STATUS COMMAND...");
+    if (n < 2 || !scenario_number(w[0], 1, 255, &wanted))
+        return error_set(e, -EINVAL, NULL, NULL, "refuse STATUS COMMAND... (1 to 255)");
     int status = cli_status(s, w + 1, n - 1, NULL, &refused);
-    if (status == atoi(w[0]))
+    if (status == wanted)
         return 0;
     return error_set(e, -EPROTO, NULL, NULL, "not status %s but %s", w[0],
                      status ? refused.message : "success");
@@ -141,14 +151,22 @@ static int st_section(struct scenario *s, const char *const *w, size_t n, struct
     return 0;
 }
 
+bool scenario_datapath(const char *name)
+{
+    return !strcmp(name, "memory") || !strcmp(name, "ebpf") || !strcmp(name, "ovs");
+}
+
 static int st_only(struct scenario *s, const char *const *w, size_t n, struct error *e)
 {
     bool here = false;
     size_t i = 0;
 
-    for (; i < n && strcmp(w[i], "because"); i++)
+    for (; i < n && strcmp(w[i], "because"); i++) {
+        if (!scenario_datapath(w[i]))
+            return error_set(e, -EINVAL, NULL, NULL, "\"%s\" is no datapath", w[i]);
         here |= !strcmp(w[i], s->datapath);
-    if (i == n || i + 1 == n)
+    }
+    if (!i || i == n || i + 1 == n)
         return error_set(e, -EINVAL, NULL, NULL, "only DATAPATH... because REASON");
     if (here)
         return 0;
@@ -172,9 +190,13 @@ static int st_vm(struct scenario *s, const char *const *w, size_t n, struct erro
     for (; i < n && strcmp(w[i], "gw") && vm.n_addrs < VM_ADDRS; i++)
         if (cidr_parse(w[i], &vm.addrs[vm.n_addrs++]))
             return error_set(e, -EINVAL, w[0], NULL, "\"%s\" is not ADDRESS/LENGTH", w[i]);
-    for (i++; i < n && vm.n_gateways < VM_ADDRS; i++)
+    if (i < n && strcmp(w[i], "gw"))
+        return error_set(e, -EINVAL, w[0], NULL, "more than %d addresses", VM_ADDRS);
+    for (i += i < n; i < n && vm.n_gateways < VM_ADDRS; i++)
         if (ip_parse(w[i], &vm.gateways[vm.n_gateways++]))
             return error_set(e, -EINVAL, w[0], NULL, "\"%s\" is not an address", w[i]);
+    if (i < n)
+        return error_set(e, -EINVAL, w[0], NULL, "more than %d gateways", VM_ADDRS);
     s->ports[port].vm = vm;
     return 0;
 }
@@ -283,11 +305,12 @@ static int run_turn(struct scenario *s, const char *const *w, size_t n, struct e
 /* The names stand for nothing outside, or they'd be put in before the first turn. */
 static int st_for(struct scenario *s, const char *const *w, size_t n, struct error *e)
 {
-    long from = n > 3 ? strtol(w[1], NULL, 10) : 1, to = n > 3 ? strtol(w[2], NULL, 10) : 0;
     char next[64], number[24];
+    long from, to;
     int rc = 0;
 
-    if (to < from || from < INT32_MIN || to > INT32_MAX || to - from > 10000 ||
+    if (n < 4 || !scenario_number(w[1], INT32_MIN, INT32_MAX, &from) ||
+        !scenario_number(w[2], from, MIN(from + 10000, INT32_MAX), &to) ||
         strlen(w[0]) > sizeof next - 8)
         return error_set(e, -EINVAL, NULL, NULL, "for NAME FROM TO STATEMENT... (at most 10000)");
     snprintf(next, sizeof next, "%s_next", w[0]);
@@ -326,8 +349,8 @@ static int run_line(struct scenario *s, const char *line, struct error *e)
     return rc;
 }
 
-/* One statement, continued lines joined; false at the end of the file. */
-static bool read_statement(FILE *f, struct strbuf *out, unsigned *line)
+/* One statement, continued lines joined: 1, or 0 at the end of the file. */
+static int read_statement(FILE *f, struct strbuf *out, unsigned *line, struct error *e)
 {
     char *text = NULL;
     size_t room = 0;
@@ -338,24 +361,29 @@ static bool read_statement(FILE *f, struct strbuf *out, unsigned *line)
     while (more && (size = getline(&text, &room, f)) >= 0) {
         any = true;
         ++*line;
+        if (memchr(text, '\0', (size_t)size)) {
+            free(text);
+            return error_set(e, -EINVAL, NULL, NULL, "the line has a zero byte");
+        }
         while (size && (text[size - 1] == '\n' || text[size - 1] == '\r'))
             size--;
         more = size && text[size - 1] == '\\';
         sb_add_bytes(out, text, (size_t)size - more);
     }
+    int failed = ferror(f) ? errno : 0;
     free(text);
-    return any;
+    return failed ? error_set(e, -failed, NULL, NULL, "%s", strerror(failed)) : any;
 }
 
 static int run_file(struct scenario *s, FILE *f, struct error *e)
 {
     struct strbuf text = {0};
-    int rc = 0;
+    int rc;
 
-    while (!rc && read_statement(f, &text, &s->line)) {
+    while ((rc = read_statement(f, &text, &s->line, e)) > 0) {
         const char *start = sb_str(&text) + strspn(sb_str(&text), " \t");
-        if (*start && *start != '#')
-            rc = run_line(s, start, e);
+        if (*start && *start != '#' && (rc = run_line(s, start, e)))
+            break;
     }
     sb_free(&text);
     return rc ? rc : scenario_nothing(s, NULL, 0, e);

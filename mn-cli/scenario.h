@@ -92,6 +92,9 @@ void scenario_flush(struct scenario *s); /* drops unclaimed frames */
 int scenario_cli(struct scenario *s, struct error *e, ...);
 /* From here on $name stands for 'value'. */
 int scenario_let(struct scenario *s, const char *name, const char *value, struct error *e);
+/* A decimal number from 'min' to 'max', and nothing else. */
+bool scenario_number(const char *text, long min, long max, long *out);
+bool scenario_datapath(const char *name); /* is it one? */
 int scenario_find_port(struct scenario *s, const char *name, struct error *e);
 
 #endif

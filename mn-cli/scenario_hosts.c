@@ -1,3 +1,4 @@
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,9 @@ int scenario_host(struct scenario *s, const char *const *w, size_t n, struct err
 
     if (n != 1 || strlen(w[0]) >= sizeof h->name || s->n_hosts == LAB_HOSTS)
         return error_set(e, -EINVAL, NULL, NULL, "host NAME (at most %d)", LAB_HOSTS);
+    for (unsigned i = 0; i < s->n_hosts; i++)
+        if (!strcmp(s->hosts[i].name, w[0]))
+            return error_set(e, -EINVAL, w[0], NULL, "there is a host of this name already");
     if (!s->n_hosts &&
         (rc = scenario_cli(s, e, "create", "tunnel-zone", "name", "lab", "type", "vxlan", NULL)))
         return rc;
@@ -151,7 +155,7 @@ int scenario_clock(struct scenario *s, const char *const *w, size_t n, struct er
     char *end = NULL;
     double seconds = n == 1 ? strtod(w[0], &end) : -1;
 
-    if (seconds < 0 || seconds > 1e6 || *end)
+    if (!(seconds >= 0 && seconds <= 1e6) || *end)
         return error_set(e, -EINVAL, NULL, NULL, "clock SECONDS");
     int rc = s->lab->ops->clock(s->lab, (uint64_t)(seconds * 1e9), e);
     return rc ? rc : s->lab->ops->settle(s->lab, e);
@@ -200,13 +204,16 @@ int scenario_flows(struct scenario *s, const char *const *w, size_t n, struct er
 {
     int h = find_host(s, n == 2 ? w[0] : NULL, e), rc;
     uint64_t flows;
+    long wanted;
 
     if (h < 0)
         return h;
+    if (!scenario_number(w[1], 0, LONG_MAX, &wanted))
+        return error_set(e, -EINVAL, NULL, NULL, "flows HOST N");
     if ((rc = s->lab->ops->settle(s->lab, e)) ||
         (rc = s->lab->ops->n_flows(s->lab, (unsigned)h, &flows, e)))
         return rc;
-    if (flows == strtoull(w[1], NULL, 10))
+    if (flows == (uint64_t)wanted)
         return 0;
     return error_set(e, -EPROTO, w[0], NULL, "%llu flows are installed, not %s",
                      (unsigned long long)flows, w[1]);

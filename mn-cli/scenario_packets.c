@@ -311,8 +311,8 @@ int scenario_drop(struct scenario *s, const char *const *w, size_t n, struct err
     struct lab_drop drop = {0};
     int rc;
 
-    if (n < 1 || n > 2)
-        return error_set(e, -EINVAL, NULL, NULL, "drop REASON [OBJECT]");
+    if (n < 1 || n > 2 || !s->sent_size)
+        return error_set(e, -EINVAL, NULL, NULL, "drop REASON [OBJECT], after a send");
     if ((rc = await(s, take_drop, &drop, e)) < 0)
         return rc;
     if (!rc)
@@ -425,8 +425,8 @@ static int check_upcalls(struct scenario *s, bool fast, size_t n, struct error *
 
     if (rc < 0)
         return rc;
-    if (n)
-        return error_set(e, -EINVAL, NULL, NULL, "\"fast\" and \"slow\" take no words");
+    if (n || !s->sent_size)
+        return error_set(e, -EINVAL, NULL, NULL, "\"fast\" and \"slow\" stand alone, after a send");
     if ((rc = s->lab->ops->upcalls(s->lab, s->ports[s->sent_port].iface, &now, e)))
         return rc;
     if (fast == (now == s->upcalls_before))

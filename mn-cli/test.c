@@ -64,7 +64,7 @@ int cmd_test(struct cli *cli, int argc, char **argv)
     int c, status = 0;
 
     optind = 0;
-    while ((c = getopt_long(argc, argv, "+d:vj", options, NULL)) >= 0) {
+    while ((c = getopt_long(argc, argv, "d:vj", options, NULL)) >= 0) {
         if (c == 'd')
             datapath = optarg;
         else if (c == 'v')
@@ -75,8 +75,14 @@ int cmd_test(struct cli *cli, int argc, char **argv)
             return 2;
     }
     if (optind == argc) {
-        fprintf(stderr, "usage: mn-cli test [--datapath memory|ebpf] [-v] [--json] FILE...\n");
+        fprintf(stderr, "usage: mn-cli test [--datapath memory|ebpf|ovs] [-v] [--json] FILE...\n");
         return 2;
+    }
+    if (!scenario_datapath(datapath)) {
+        struct error e = {0};
+        error_set(&e, -EINVAL, NULL, "--datapath", "no datapath '%s'", datapath);
+        error_hint(&e, "memory, ebpf or ovs");
+        return print_failure(&cli->out, &e);
     }
     for (int i = optind; i < argc; i++) {
         static struct scenario s; /* large: frames */

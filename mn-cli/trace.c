@@ -71,15 +71,17 @@ static int settle(struct ground *g, struct error *e)
 /* Loads the port, its device, so that the packet's MACs can be guessed, and its host. */
 static int load_port(struct ground *g, const struct uuid *id, topo_ref *port, struct error *e)
 {
-    char text[UUID_STRLEN];
+    char text[UUID_STRLEN], object[8 + UUID_STRLEN];
     int rc;
 
     *port = sync_load(g->sync, TOPO_PORT, id);
     if ((rc = settle(g, e)))
         return rc;
     const struct topo_port *p = topo_port(g->topo, *port);
-    if (!p || p->obj.missing)
-        return error_set(e, -ENOENT, uuid_format(id, text), NULL, "there is no such port");
+    if (!p || p->obj.missing) {
+        snprintf(object, sizeof object, "port %s", uuid_format(id, text));
+        return error_set(e, -ENOENT, object, NULL, "There is no port with ID %s", text);
+    }
     sync_need(g->sync, p->device);
     if (p->host)
         sync_need(g->sync, p->host);
@@ -168,7 +170,7 @@ static int guess_macs(struct ground *g, topo_ref port, struct packet_spec *s, st
         return 0;
     if (ip_is_multicast(&s->key.ip_dst))
         s->key.eth_dst = mac_of_multicast_ip(&s->key.ip_dst);
-    else if (l && !on_link(l, &s->key.ip_dst))
+    else if (l && !on_link(l, &s->key.ip_dst) && !ip_is_broadcast(&s->key.ip_dst))
         s->key.eth_dst = l->mac;
     else
         known_mac(g->topo, b, &s->key.ip_dst, &s->key.eth_dst);
@@ -219,10 +221,9 @@ static int trace(struct ground *g, struct cli *cli, const char *port, const char
 
     if (rc)
         error_hint(e, "\"help trace\" has the language of packets; a shell wants \">\" quoted");
-    if (!rc && g->own)
-        rc = objects_resolve(g->db, ST_PORT, NULL, port, &id, e);
-    else if (!rc)
-        rc = ref_resolve(cli, ST_PORT, port, &id, e);
+    struct cli apart = {.db = g->db}; /* names in a file: no session's, so no aliases */
+    if (!rc)
+        rc = ref_resolve(g->own ? &apart : cli, ST_PORT, port, &id, e);
     if (!rc)
         rc = load_port(g, &id, &t.port, e);
     if (!rc)
@@ -278,7 +279,7 @@ int cmd_trace(struct cli *cli, int argc, char **argv)
     int c, rc;
 
     optind = 0;
-    while ((c = getopt_long(argc, argv, "+f:lc:j", options, NULL)) >= 0) {
+    while ((c = getopt_long(argc, argv, "f:lc:j", options, NULL)) >= 0) {
         if (c == 'f')
             file = optarg;
         else if (c == 'j')

@@ -1,5 +1,7 @@
 /* export, import, schema: the topology and its description as files. */
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "commands.h"
@@ -20,20 +22,61 @@ static int fail(struct cli *cli, const char *path, int code)
     return print_failure(&cli->out, &e);
 }
 
+/* 0 or a positive errno. */
+static int dump(const json_t *doc, FILE *f)
+{
+    errno = 0;
+    int bad = json_dumpf(doc, f, JSON_INDENT(1)) || fputs("\n", f) < 0 || fflush(f);
+
+    return bad ? errno ? errno : EIO : 0;
+}
+
+/* A file in the place of 'path' that is there as a whole or not at all: what was there is the last
+ * backup perhaps.  Secrets are in it, so a new one is the owner's only. */
+static int write_whole(const json_t *doc, const char *path, mode_t mode)
+{
+    char *fresh = mem_printf("%s.XXXXXX", path);
+    int fd = mkstemp(fresh), failed = fd < 0 ? errno : 0;
+    FILE *f = failed ? NULL : fdopen(fd, "w");
+
+    if (f) {
+        failed = dump(doc, f);
+        if (!failed && (fchmod(fd, mode) || fsync(fd)))
+            failed = errno;
+        if (fclose(f) && !failed)
+            failed = errno;
+        if (!failed && rename(fresh, path))
+            failed = errno;
+        if (failed)
+            unlink(fresh);
+    }
+    free(fresh);
+    return failed;
+}
+
 static int write_json(struct cli *cli, const json_t *doc, const char *path)
 {
-    bool to_stdout = !strcmp(path, "-");
-    FILE *f = to_stdout ? cli->out.out : fopen(path, "we");
+    struct stat st;
+    bool there = !lstat(path, &st);
+    int failed;
 
-    if (!f)
-        return fail(cli, path, errno);
-    int bad = json_dumpf(doc, f, JSON_INDENT(1)) || fputs("\n", f) < 0;
-    bad |= to_stdout ? fflush(f) : fclose(f);
-    return bad ? fail(cli, path, EIO) : 0;
+    if (!strcmp(path, "-")) {
+        failed = dump(doc, cli->out.out);
+    } else if (there && !S_ISREG(st.st_mode)) { /* a pipe, a device, a link */
+        FILE *f = fopen(path, "we");
+        failed = f ? dump(doc, f) : errno;
+        if (f && fclose(f) && !failed)
+            failed = errno;
+    } else {
+        failed = write_whole(doc, path, there ? st.st_mode & 07777 : 0600);
+    }
+    return failed ? fail(cli, path, failed) : 0;
 }
 
 int cmd_export(struct cli *cli, int argc, char **argv)
 {
+    const char *path = argc > 1 ? argv[1] : "-";
+    uint64_t broken = objects_stats(cli->db)->broken;
     struct error e = {0};
     json_t *doc;
 
@@ -41,9 +84,15 @@ int cmd_export(struct cli *cli, int argc, char **argv)
         return usage(cli, "export [FILE]");
     if (objects_export(cli->db, &doc, &e))
         return print_failure(&cli->out, &e);
-    int status = write_json(cli, doc, argc > 1 ? argv[1] : "-");
+    int status = write_json(cli, doc, path);
     json_decref(doc);
-    return status;
+    broken = objects_stats(cli->db)->broken - broken;
+    if (status || !broken)
+        return status;
+    error_set(&e, -EBADMSG, path, NULL, "objects of the store that are broken, left out: %llu",
+              (unsigned long long)broken);
+    error_hint(&e, "the warnings name them; \"delete\" with the uuid removes one");
+    return print_failure(&cli->out, &e);
 }
 
 static int read_json(struct cli *cli, const char *path, json_t **doc)

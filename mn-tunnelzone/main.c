@@ -6,6 +6,7 @@
 #include "applets.h"
 #include "base/log.h"
 #include "check.h"
+#include "cli/ref.h"
 
 struct args {
     struct cli cli;
@@ -13,6 +14,7 @@ struct args {
     char **words; /* positional */
     const char *type;
     bool may_exist, if_exists;
+    unsigned given; /* options of commands: bits by OPT_ */
     struct check_options check;
 };
 
@@ -53,8 +55,40 @@ static int cmd_list(struct args *a)
     return run(&a->cli, (const char *[]){"list", "tunnel-zone", NULL});
 }
 
+static int add_member(json_t *member, void *aux)
+{
+    return json_array_append(aux, member);
+}
+
+/* One document, the members within. */
+static int show_json(struct cli *cli, const char *text)
+{
+    json_t *zone = NULL, *members = json_array();
+    struct error e = {0};
+    struct uuid id;
+    int rc = cli_connect(cli, &e);
+
+    if (!rc)
+        rc = ref_resolve(cli, ST_TUNNEL_ZONE, text, &id, &e);
+    if (!rc)
+        rc = objects_get(cli->db, ST_TUNNEL_ZONE, &id, &zone, &e);
+    if (!rc)
+        rc = objects_each(cli->db, ST_TUNNEL_ZONE_HOST, &id, add_member, members, &e);
+    if (!rc) {
+        json_t *doc =
+            json_pack("{s:s,s:O,s:O}", "type", "tunnel-zone", "item", zone, "members", members);
+        print_document(&cli->out, doc);
+        json_decref(doc);
+    }
+    json_decref(zone);
+    json_decref(members);
+    return rc ? print_failure(&cli->out, &e) : 0;
+}
+
 static int cmd_show(struct args *a)
 {
+    if (a->cli.out.format == PRINT_JSON)
+        return show_json(&a->cli, a->words[0]);
     char *zone = value(a->words[0]);
     int status = run(&a->cli, (const char *[]){"show", "tunnel-zone", zone, NULL});
 
@@ -122,17 +156,22 @@ static const struct row {
      "make a host a member, with its underlay address"},
     {"remove-host", cmd_remove_host, 2, "ZONE HOST [--if-exists]", "remove a member"},
     {"check", cmd_check, 1,
-     "ZONE [--from HOST] [--mtu BYTES] [--timeout MS] [--publish]\n"
-     "                                 | ZONE --all [--max-age SECONDS]",
+     "ZONE [--from HOST] [--mtu BYTES] [--timeout MS] [--publish] | "
+     "ZONE --all [--max-age SECONDS]",
      "does this host reach all members, with packets as large as the\n"
-     "                                 overlay needs?  --publish: for others to read with --all"},
+     "                 overlay needs?  --publish: for others to read with --all"},
 };
 
 static int usage(FILE *f, int status)
 {
     fputs("usage: mn-tunnelzone [OPTION]... COMMAND [ARGUMENT]...\n\n", f);
-    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++)
-        fprintf(f, "  %-12s %s\n  %-12s   %s\n", rows[i].name, rows[i].usage, "", rows[i].help);
+    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+        const char *form = rows[i].usage, *bar = strstr(form, " | ");
+        if (bar)
+            fprintf(f, "  %-12s %.*s\n", rows[i].name, (int)(bar - form), form);
+        fprintf(f, "  %-12s %s\n  %-12s   %s\n", rows[i].name, bar ? bar + 3 : form, "",
+                rows[i].help);
+    }
     fputs(
         "\n"
         "  -s, --store URL     else $MN_STORE, else \"store\" in /etc/mn/mn.conf\n"
@@ -193,6 +232,8 @@ static int number(const char *option, const char *text, unsigned min, unsigned m
 /* One option; 1 when the tool is done (help), a negative error, else 0. */
 static int take(struct args *a, int opt, struct error *e)
 {
+    if (opt >= OPT_TYPE)
+        a->given |= 1u << (opt - OPT_TYPE);
     switch (opt) {
     case 's':
         a->cli.url = optarg;
@@ -237,6 +278,36 @@ static int take(struct args *a, int opt, struct error *e)
     }
 }
 
+/* An option that the command, in this form of it, doesn't have. */
+static const char *stray_option(const struct args *a, const struct row *r)
+{
+    const char *bar = strstr(r->usage, " | ");
+    bool second = bar && a->given & 1u << (OPT_ALL - OPT_TYPE);
+    char form[128], word[24];
+
+    snprintf(form, sizeof form, "%.*s ", bar && !second ? (int)(bar - r->usage) : 120,
+             second ? bar : r->usage);
+    for (const struct option *o = long_options; o->name; o++) {
+        snprintf(word, sizeof word, "[--%s", o->name);
+        if (o->val >= OPT_TYPE && a->given & 1u << (o->val - OPT_TYPE) && !strstr(form, word) &&
+            !(second && o->val == OPT_ALL))
+            return o->name;
+    }
+    return NULL;
+}
+
+static int run_row(struct args *a, const struct row *r)
+{
+    const char *stray = stray_option(a, r);
+    struct error e = {0};
+
+    if (a->n == r->n_words && !stray)
+        return r->run(a);
+    error_set(&e, -EINVAL, NULL, stray, "%susage: mn-tunnelzone %s %s",
+              stray ? "not in this command; " : "", r->name, r->usage);
+    return print_failure(&a->cli.out, &e);
+}
+
 static int dispatch(struct args *a)
 {
     struct error e = {0};
@@ -246,11 +317,8 @@ static int dispatch(struct args *a)
         if (strcmp(rows[i].name, a->words[0]))
             continue;
         a->words++;
-        if (--a->n == rows[i].n_words)
-            return rows[i].run(a);
-        error_set(&e, -EINVAL, NULL, NULL, "usage: mn-tunnelzone %s %s", rows[i].name,
-                  rows[i].usage);
-        return print_failure(&a->cli.out, &e);
+        a->n--;
+        return run_row(a, &rows[i]);
     }
     if (!a->n)
         return usage(stderr, 2);

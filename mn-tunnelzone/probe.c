@@ -158,6 +158,11 @@ static int start(struct run *r, struct probe *p, unsigned timeout_ms, struct err
     p->reached = false;
     p->mtu = 0;
     p->reason[0] = '\0';
+    r->echo.fd = -1;
+    if (!ip_is_none(&p->from) && ip_is4(&p->from) != ip_is4(&p->to)) {
+        finish(r, "the two members' addresses are of different IP versions");
+        return 0;
+    }
     rc = echo_open(&r->echo, &p->from, &p->to);
     if (rc == -EPERM || rc == -EACCES) {
         r->p = NULL;
@@ -165,7 +170,9 @@ static int start(struct run *r, struct probe *p, unsigned timeout_ms, struct err
         error_hint(e, "needs root, CAP_NET_RAW or a group in net.ipv4.ping_group_range");
         return -EPERM;
     }
-    if (rc)
+    if (rc == -EADDRNOTAVAIL)
+        finish(r, "the address of the member to check from is not one of this machine");
+    else if (rc)
         finish(r, strerror(-rc));
     else
         send_next(r);

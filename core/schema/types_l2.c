@@ -52,8 +52,8 @@ const struct schema_attr schema_vtep_attrs[] = {
 
 const struct schema_attr schema_vtep_binding_attrs[] = {
     REF("vtep", "vtepId", ST_VTEP, SD_REFUSE, PARENT | SA_HIDDEN, "The VTEP"),
-    STRING("physical-port", "portName", FIXED, 1, 255, "Port of the switch"),
-    INT("vlan", "vlanId", FIXED, 0, 4095, "VLAN on that port; 0: untagged"),
+    STRING("physical-port", "portName", FIXED, 1, 255, "Port of the switch", .example = "swp1"),
+    INT("vlan", "vlanId", FIXED, 0, 4095, "VLAN on that port; 0: untagged", .example = "10"),
     REF("network-id", "networkId", ST_BRIDGE, SD_REFUSE, FIXED, "Bridge that it extends"),
     END,
 };
@@ -61,7 +61,8 @@ const struct schema_attr schema_vtep_binding_attrs[] = {
 const struct schema_attr schema_l2insertion_attrs[] = {
     NAME,
     REF("port", "portId", ST_PORT, SD_CASCADE, FIXED, "Inspected port"),
-    REF("srv-port", "srvPortId", ST_PORT, SD_CASCADE, FIXED, "Port of the inspecting service"),
+    REF("srv-port", "srvPortId", ST_PORT, SD_CASCADE, FIXED, "Port of the inspecting service",
+        .example = "firewall"),
     INT("vlan", "vlan", 0, 0, 4094, "Tag put on redirected frames; 0: none", .def = "0"),
     INT("pos", "position", 0, 0, INT32_TOP, "Order among the insertions of a port", .def = "0"),
     BOOL("fail-open", "failOpen", 0, "Traffic passes while the service is down", .def = "false"),
@@ -79,7 +80,8 @@ const struct schema_attr schema_qos_policy_attrs[] = {
 
 const struct schema_attr schema_qos_bw_rule_attrs[] = {
     REF("policy", "policyId", ST_QOS_POLICY, SD_CASCADE, PARENT | SA_HIDDEN, "The policy"),
-    INT("max-kbps", "maxKbps", SA_REQUIRED, 0, INT32_TOP, "Rate, kilobits a second"),
+    INT("max-kbps", "maxKbps", SA_REQUIRED, 0, INT32_TOP, "Rate, kilobits a second",
+        .example = "10000"),
     INT("max-burst-kb", "maxBurstKb", OPTIONAL, 0, INT32_TOP,
         "Burst, kilobits; 80 % of a second's worth when not set"),
     END,
@@ -87,6 +89,6 @@ const struct schema_attr schema_qos_bw_rule_attrs[] = {
 
 const struct schema_attr schema_qos_dscp_rule_attrs[] = {
     REF("policy", "policyId", ST_QOS_POLICY, SD_CASCADE, PARENT | SA_HIDDEN, "The policy"),
-    INT("dscp-mark", "dscpMark", SA_REQUIRED, 0, 63, "Code point put on packets"),
+    INT("dscp-mark", "dscpMark", SA_REQUIRED, 0, 63, "Code point put on packets", .example = "46"),
     END,
 };

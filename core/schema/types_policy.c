@@ -15,7 +15,8 @@ static const char *const protocols[] = {"icmp=1", "tcp=6", "udp=17", "icmpv6=58"
 /* A match condition: all that is set must hold.  One list for rules, mirrors and trace requests. */
 #define CONDITION                                                                                  \
     BOOL("inverted", "condInvert", M | SA_YESNO, "The condition as a whole must not hold"),        \
-        MAC("hw-src", "dlSrc", M_INV, "Source MAC", INV("invDlSrc")),                              \
+        MAC("hw-src", "dlSrc", M_INV, "Source MAC", INV("invDlSrc"),                               \
+            .example = "02:00:00:00:00:0a"),                                                       \
         ROW("hw-src-mask", "dlSrcMask", SV_MAC_MASK, M, "Bits of hw-src that count",               \
             .example = "ffff.ff00.0000"),                                                          \
         MAC("hw-dst", "dlDst", M_INV, "Destination MAC", INV("invDlDst")),                         \

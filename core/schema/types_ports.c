@@ -1,9 +1,10 @@
 #include "schema/rows.h"
 
 static const struct schema_attr allowed_rows[] = {
-    MAC("mac", "mac", 0, "Station address; any of the port's own when not set"),
+    MAC("mac", "mac", 0, "Station address; any of the port's own when not set",
+        .example = "02:00:00:00:00:0b"),
     CIDR("address", "address", NULL, SA_NETWORK,
-         "Address or prefix; those known of the MAC when not set"),
+         "Address or prefix; those known of the MAC when not set", .example = "10.0.0.20"),
     END,
 };
 

@@ -145,7 +145,7 @@ printf 'create chain name c4\r\nchain c4 show\r\n' >"$DIR/script"
 gives 0 mn-cli <"$DIR/script"
 printf 'create chain name c5\\\n' >"$DIR/script"
 gives 2 mn-cli <"$DIR/script"
-check_same "a newline is never part of a name" "" "$(mn-cli list chain | grep c5)"
+check_same "a newline is never part of a name" "" "$(mn-cli list chain | grep "name c5")"
 printf 'list bridge\0 frob\n' >"$DIR/script"
 gives 2 mn-cli <"$DIR/script"
 head -c 2000000 /dev/zero | tr '\0' x >"$DIR/script"
@@ -177,6 +177,18 @@ mn-cli --store "file:$DIR/copy.db" import "$DIR/all.json" || fail "import"
 mn-cli --store "file:$DIR/copy.db" export "$DIR/again.json" || fail "export of the copy"
 check "export, import, export: the same" cmp "$DIR/all.json" "$DIR/again.json"
 gives 2 mn-cli import "$DIR/script"
+check_same "an export has secrets: it is its owner's" 600 "$(stat -c %a "$DIR/all.json")"
+gives 1 mn-cli export /dev/full
+check "says why" grep -q 'No space left' <<<"$ERR"
+check_same "nothing is left over" "" "$(ls "$DIR" | grep 'json\.')"
+if command -v sqlite3 >/dev/null; then
+    BAD=$(mn-cli --store "file:$DIR/copy.db" create bridge name bad)
+    sqlite3 "$DIR/copy.db" "update node set data = 'garbage{' where name = '$BAD'"
+    gives 1 mn-cli --store "file:$DIR/copy.db" export "$DIR/again.json"
+    check "an export that lacks an object says so" grep -q 'left out: 1' <<<"$ERR"
+    gives 0 mn-cli --store "file:$DIR/copy.db" delete bridge "$BAD"
+    gives 0 mn-cli --store "file:$DIR/copy.db" export "$DIR/again.json"
+fi
 gives 0 mn-cli schema
 check "the schema is a JSON Schema" grep -q '2020-12' <<<"$OUT"
 

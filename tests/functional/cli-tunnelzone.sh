@@ -49,6 +49,13 @@ check_same "usage is 2" 2 $rc
 for h in h1 h2; do check "add $h" mn-tunnelzone add-host core $h "${HOST_IP[$h]}"; done
 check "add it again" mn-tunnelzone add-host core h1 "${HOST_IP[h1]}" --may-exist
 check_same "members" 2 "$(mn-cli tunnel-zone core member list | wc -l)"
+check_same "show in JSON is one document" "core 2" "$(mn-tunnelzone -j show core |
+    python3 -c 'import json, sys; d = json.load(sys.stdin); print(d["item"]["name"], len(d["members"]))')"
+for wrong in "create x --if-exists" "list --publish" "check core --all --from h1" "check core --max-age 5"; do
+    rc=0; mn-tunnelzone $wrong 2>"$DIR/err" || rc=$?
+    check_same "an option of another command: $wrong" 2 $rc
+done
+check "usage is one line" test "$(wc -l <"$DIR/err")" = 1
 check "show has both" grep -q "address ${HOST_IP[h2]}" <(mn-tunnelzone show core)
 
 # --- check: two good hosts
@@ -100,4 +107,7 @@ mn-tunnelzone delete core && mn-tunnelzone create six >/dev/null
 mn-tunnelzone add-host six h1 fd00:255::1 >/dev/null && mn-tunnelzone add-host six h2 fd00:255::2 >/dev/null || fail "IPv6 members"
 out=$(on h1 mn-tunnelzone check six -j)
 check_same "over IPv6" "ok 9000 1570" "$(field h1 h2 status mtu need <<<"$out")"
+mn-tunnelzone remove-host six h2 && mn-tunnelzone add-host six h2 "${HOST_IP[h2]}" >/dev/null
+out=$(on h1 mn-tunnelzone check six -j 2>/dev/null) || true
+check "members of both IP versions are named" grep -q "different IP versions" <<<"$(field h1 h2 reason <<<"$out")"
 done_testing

@@ -499,4 +499,13 @@ head -c 300 "$DIR/export.json" >"$DIR/half.json"
 gives 2 mn-cli trace --file "$DIR/half.json" a tcp 10.0.1.1:1 10.0.2.1:80
 gives 2 mn-cli trace --nonsense a tcp 10.0.1.1:1 10.0.2.1:80
 gives 5 mn-cli --timeout 0.5 --store zk://127.0.0.1:1/mn trace a tcp 10.0.1.1:1 10.0.2.1:80
+
+# what the help says: names through the parent, options behind the packet, a broadcast goes to all
+gives 0 mn-cli trace --file "$DIR/export.json" left:a tcp 10.0.1.1:1 10.0.2.1:80
+gives 3 mn-cli trace --file "$DIR/export.json" right:a tcp 10.0.1.1:1 10.0.2.1:80
+gives 0 mn-cli trace --file "$DIR/export.json" a tcp 10.0.1.1:1 10.0.2.1:80 --json
+check_same "--json behind the packet" delivered \
+    "$(python3 -c 'import json, sys; print(json.load(sys.stdin)["verdict"])' <<<"$OUT")"
+gives 0 mn-cli trace --file "$DIR/export.json" a udp 10.0.1.1:68 255.255.255.255:67
+check "a limited broadcast isn't the gateway's" grep -q 'to ff:ff:ff:ff:ff:ff' <<<"$OUT"
 done_testing
