@@ -70,6 +70,10 @@ static unsigned parse_transport(const uint8_t *p, size_t size, struct flow_key *
         if (key->ip_proto == WIRE_PROTO_UDP)
             return parse_udp(p, size, key);
         return size < WIRE_SCTP_SIZE ? PACKET_BAD_L4 : PACKET_OK;
+    case WIRE_PROTO_UDPLITE:
+        return size < WIRE_UDP_SIZE ? PACKET_BAD_L4 : PACKET_OK;
+    case WIRE_PROTO_DCCP:
+        return size < WIRE_DCCP_SIZE ? PACKET_BAD_L4 : PACKET_OK;
     case WIRE_PROTO_ICMP:
         return key->eth_type == ETH_TYPE_IP ? parse_icmp(p, size, key) : PACKET_OK;
     case WIRE_PROTO_ICMP6:

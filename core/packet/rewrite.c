@@ -25,7 +25,7 @@ void edit_checksum(struct edit *e, const void *old, const void *new, size_t size
     uint8_t *field = e->l4_csum;
     bool udp = e->key.ip_proto == WIRE_PROTO_UDP;
 
-    if (!field || (udp && !e->ip6 && !get16(field)))
+    if (!field || (udp && !get16(field))) /* none was made: in IPv6 by tunnels, RFC 6935 */
         return;
     csum_update(field, old, new, size);
     if (udp && !get16(field))

@@ -14,6 +14,7 @@ enum {
     WIRE_TCP_SIZE = 20,
     WIRE_UDP_SIZE = 8,
     WIRE_SCTP_SIZE = 12,
+    WIRE_DCCP_SIZE = 12,
     WIRE_ICMP_SIZE = 8,
 };
 

@@ -210,6 +210,24 @@ static void test_fragment_attacks(void **state)
     assert_int_equal(parse(&f).malformed, PACKET_BAD_IP_SIZE);
 }
 
+/* Rewrites look for the checksums of these, too. */
+static void test_short_headers_of_others(void **state)
+{
+    static const struct {
+        uint8_t proto, least;
+    } others[] = {{WIRE_PROTO_DCCP, 12}, {WIRE_PROTO_UDPLITE, 8}};
+
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(others); i++) {
+        struct flow_key k = key_of(others[i].proto, "10.0.0.1", "10.0.0.2", 0, 0);
+        struct frame f = frame_of(&k);
+        put16(f.b + 16, (uint16_t)(20 + others[i].least));
+        assert_int_equal(parse(&f).malformed, PACKET_OK);
+        put16(f.b + 16, (uint16_t)(20 + others[i].least - 1));
+        assert_int_equal(parse(&f).malformed, PACKET_BAD_L4);
+    }
+}
+
 /* Puts 'n' extension headers (type, size in bytes; AH and fragment included) before a UDP header.
  */
 static struct frame with_extensions(const uint8_t (*ext)[2], unsigned n)
@@ -418,6 +436,7 @@ int main(void)
         cmocka_unit_test(test_ip4_header_fields),
         cmocka_unit_test(test_fragments),
         cmocka_unit_test(test_fragment_attacks),
+        cmocka_unit_test(test_short_headers_of_others),
         cmocka_unit_test(test_ip6_extension_chains),
         cmocka_unit_test(test_ip6_addresses),
         cmocka_unit_test(test_udp_length),

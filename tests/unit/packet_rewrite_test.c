@@ -112,6 +112,12 @@ static void test_udp_without_checksum(void **state)
     packet_rewrite(f.b, &f.size, &out);
     assert_int_equal(get16(f.b + 40), 0);
     assert_true(packet_checksums_right(f.b, f.size));
+    k = key_of(17, "fd00::1", "fd00::2", 100, 200); /* tunnels over IPv6, RFC 6935 */
+    f = frame_of(&k);
+    put16(f.b + 60, 0);
+    out.ip_dst = IP("fd00::9");
+    packet_rewrite(f.b, &f.size, &out);
+    assert_int_equal(get16(f.b + 60), 0);
 }
 
 /* All values a UDP sum can come out as, zero included, which travels as 0xffff. */

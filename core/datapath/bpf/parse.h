@@ -24,7 +24,7 @@ struct pkt {
     __u16 payload; /* offset of what TCP or UDP carry, 0: other */
     __u8 family;   /* 4, 6, or 0 */
     __u8 ttl;
-    __u8 bad;
+    __u8 fragment; /* a fragment header has been seen */
 };
 
 enum { PARSED, MALFORMED, CUT /* headers are there but not in the linear part */, MORE };
@@ -79,6 +79,8 @@ static __always_inline int parse_ports(void *l4, void *end, struct pkt *p, __u32
         k->tp_src = udp->source;
         k->tp_dst = udp->dest;
     }
+    if ((k->proto == IPPROTO_UDPLITE && left < 8) || (k->proto == IPPROTO_DCCP && left < 12))
+        return MALFORMED; /* a rewrite would look for its checksum */
     return PARSED;
 }
 
@@ -143,8 +145,9 @@ static __noinline int step_ip6(struct __sk_buff *skb, struct pkt *p, __u32 end, 
         return MORE;
     __u32 field = h[2] << 8 | h[3], offset = field & 0xfff8;
 
-    if (k->frag != FP_FRAG_NONE || offset + (end - at) > 65535 || (field & 1 && (end - at) & 7))
+    if (p->fragment || offset + (end - at) > 65535 || (field & 1 && (end - at) & 7))
         return MALFORMED;
+    p->fragment = 1;
     k->frag = offset ? FP_FRAG_LATER : field & 1 ? FP_FRAG_FIRST : FP_FRAG_NONE;
     return offset ? PARSED : MORE;
 }
@@ -194,6 +197,7 @@ static __always_inline int parse_ip6(struct __sk_buff *skb, void *data, void *en
     k->proto = ip->nexthdr;
     k->tos = bpf_ntohs(*(__be16 *)ip) >> 4;
     k->frag = FP_FRAG_NONE;
+    p->fragment = 0;
     if (k->proto == IPPROTO_TCP || k->proto == IPPROTO_UDP)
         return parse_ports(ip + 1, end, p, size);
     if (walk_ip6(skb, p, stop) != PARSED)

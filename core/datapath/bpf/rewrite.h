@@ -37,7 +37,7 @@ static __always_inline __u32 checksum_at(__u8 proto, __u8 family)
         return 16;
     case IPPROTO_UDP:
     case IPPROTO_UDPLITE:
-    case 33: /* DCCP */
+    case IPPROTO_DCCP:
         return 6;
     case IPPROTO_ICMPV6:
         return family == 6 ? 2 : 0;
