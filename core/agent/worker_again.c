@@ -1,3 +1,4 @@
+#include "agent/flowname.h"
 #include "agent/worker_internal.h"
 
 #include <netinet/in.h>
@@ -59,13 +60,12 @@ static bool same_mask(const struct flow_key *a, const struct flow_key *b)
     return !looks_at_more(a, b) && !looks_at_more(b, a);
 }
 
+/* As the table names its flows. */
 static void clean_mask(struct flow_key *mask)
 {
-    mask->in_port = UINT32_MAX;
-    mask->ip_ttl = 0;
-    mask->icmp_id = 0;
-    mask->malformed = 0;
-    mask->n_vlans = 0;
+    struct flow_key key = {0};
+
+    flow_name_clean(&key, mask);
 }
 
 static bool needs_object(const struct sim_result *r)

@@ -268,6 +268,30 @@ static void test_change_touches_its_flows_only(void **state)
     rig_free(n.r);
 }
 
+/* A flow that looked at addresses and at no ethertype is given one for the datapath's sake: that it
+ * wasn't asked for is no reason to make it anew. */
+static void test_completed_masks_are_kept(void **state)
+{
+    struct world *w = *state;
+    struct chn *c = chain(w, "c");
+    struct net n = routed(w);
+    struct flow_key ab = bridged(MAC_A, MAC_B);
+
+    rule(c, "drop src 192.0.2.0/24");
+    n.a->infilter = c->ref;
+    publish(w);
+    mac_behind(n.b, 0, MAC_B);
+    rig_send(n.r, "a", &ab);
+    rig_expect(n.r, "b", &ab);
+    rig_announce(n.r, tag_object(c->ref));
+    rig_run(n.r);
+    const struct worker_counters *had = worker_counters(n.r->worker);
+    assert_true(had->resimulated > 0);
+    assert_int_equal(had->flows_kept, had->resimulated);
+    assert_int_equal(had->flows_removed, 0);
+    rig_free(n.r);
+}
+
 /* A route that doesn't concern the flow leaves it alone; one that does replaces it. */
 static void test_route_changes(void **state)
 {
@@ -761,6 +785,7 @@ int main(void)
         world_test(test_missing_object_times_out),
         world_test(test_waiting_room_is_bounded),
         world_test(test_change_touches_its_flows_only),
+        world_test(test_completed_masks_are_kept),
         world_test(test_route_changes),
         world_test(test_a_drop_of_many_is_no_packet_to_one),
         world_test(test_like_packets_of_a_batch_run_once),
