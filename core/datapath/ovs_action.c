@@ -42,10 +42,20 @@ static bool ports_can_change(const struct dp_flow *f)
     return f->mask.ip_proto == 0xff && (p == IPPROTO_TCP || p == IPPROTO_UDP || p == IPPROTO_SCTP);
 }
 
+/* Of DCCP and UDP-Lite the kernel leaves the checksum, which covers the addresses, as it is. */
+static bool addrs_can_change(const struct dp_flow *f)
+{
+    uint8_t p = f->key.ip_proto;
+
+    return f->mask.ip_proto == 0xff && p != IPPROTO_DCCP && p != IPPROTO_UDPLITE;
+}
+
 static bool supported(const struct dp_flow *f, const struct flow_out *out)
 {
     bool ip6 = f->key.eth_type == ETH_TYPE_IP6;
 
+    if (out->set & (FLOW_SET_IP_SRC | FLOW_SET_IP_DST) && !addrs_can_change(f))
+        return false;
     if (out->set & (SETS_IP | SETS_TP) && !is_exact_ip(f))
         return false;
     if (out->set & SETS_TP && !ports_can_change(f))
