@@ -18,6 +18,7 @@
 #include <linux/if_packet.h>
 #include <linux/virtio_net.h>
 #include <net/if.h>
+#include <netlink/route/link.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -129,6 +130,29 @@ static inline void rig_ns(const char *name)
     netns_leave(back);
 }
 
+/* The end that came up first has its carrier since the other did; but until the kernel has looked
+ * into that, some time later, what is sent out of it is lost. */
+static inline void rig_await_up(const char *ifname)
+{
+    const uint8_t up = 6; /* IF_OPER_UP */
+    uint64_t deadline = clock_ns() + RIG_PATIENCE;
+    struct nl_sock *sk = nl_socket_alloc();
+    uint8_t is = 0;
+
+    assert_int_equal(nl_connect(sk, NETLINK_ROUTE), 0);
+    while (is != up && clock_ns() < deadline) {
+        struct rtnl_link *link;
+
+        assert_int_equal(rtnl_link_get_kernel(sk, 0, ifname, &link), 0);
+        is = rtnl_link_get_operstate(link);
+        rtnl_link_put(link);
+        if (is != up)
+            poll(NULL, 0, 1);
+    }
+    nl_socket_free(sk);
+    assert_int_equal(is, up);
+}
+
 static inline void rig_cable(struct rig *r, unsigned i)
 {
     char host[16], vm[16];
@@ -152,6 +176,7 @@ static inline void rig_cable(struct rig *r, unsigned i)
     if (net_link_mac(vm, &mac, &e) || net_link_up(vm, true, &e))
         fail_msg("%s", e.message);
     netns_leave(back);
+    rig_await_up(host);
     r->sock[i] = rig_socket(r, i);
 }
 
