@@ -62,7 +62,7 @@ void exchange_fetch(struct exchange *x, topo_ref port, topo_ref host, uint64_t l
     pthread_mutex_unlock(&x->lock);
 }
 
-void exchange_answered(struct exchange *x, struct partner *p, uint64_t question, uint64_t last)
+bool exchange_answered(struct exchange *x, struct partner *p, uint64_t question, uint64_t last)
 {
     struct fetch *f;
 
@@ -70,7 +70,9 @@ void exchange_answered(struct exchange *x, struct partner *p, uint64_t question,
         if (!f->asked && f->host == p->host && f->question == question) {
             f->answered = true;
             f->last = last;
+            return true;
         }
+    return false;
 }
 
 bool exchange_asking(const struct exchange *x, topo_ref host)

@@ -170,6 +170,19 @@ static void keep_letter(struct exchange *x, const struct uuid *sender, const str
     x->n_letters++;
 }
 
+static void hear_of_connections(struct exchange *x, struct partner *p, const uint8_t *buf,
+                                size_t size, uint64_t now, struct peer_news *news)
+{
+    enum peer_verdict v = peer_receive(p->peer, buf, size, now, news);
+
+    x->counters.malformed += v == PEER_BAD;
+    if (v != PEER_TAKE)
+        return;
+    hear_records(x, buf, size, now);
+    if (exchange_asking(x, p->host))
+        due_at(x, now);
+}
+
 static void hear_one(struct exchange *x, const struct ip *from, const uint8_t *buf, size_t size,
                      uint64_t now)
 {
@@ -197,16 +210,12 @@ static void hear_one(struct exchange *x, const struct ip *from, const uint8_t *b
         return;
     }
     if (h.type == WIRE_ANSWER && !wire_answer(buf, size, &last)) {
-        exchange_answered(x, p, h.number, last);
+        /* What it told an earlier life of ours is among these messages, and is gone. */
+        if (exchange_answered(x, p, h.number, last))
+            peer_expect(p->peer, h.life, last, now, &news);
         due_at(x, now);
-        return;
-    }
-    enum peer_verdict v = peer_receive(p->peer, buf, size, now, &news);
-    x->counters.malformed += v == PEER_BAD;
-    if (v == PEER_TAKE) {
-        hear_records(x, buf, size, now);
-        if (exchange_asking(x, host))
-            due_at(x, now);
+    } else {
+        hear_of_connections(x, p, buf, size, now, &news);
     }
     if (news.restarted && !p->retell) {
         p->retell = true;

@@ -115,7 +115,8 @@ void exchange_commit(struct exchange *x, const struct wire_record *r, topo_ref d
 /* exchange_fetch.c; under the lock */
 void exchange_asked(struct exchange *x, struct partner *p, const struct uuid *port,
                     uint64_t question, uint64_t now);
-void exchange_answered(struct exchange *x, struct partner *p, uint64_t question, uint64_t last);
+/* False: nobody asked that. */
+bool exchange_answered(struct exchange *x, struct partner *p, uint64_t question, uint64_t last);
 bool exchange_asking(const struct exchange *x, topo_ref host); /* for connections it has */
 uint64_t exchange_run_fetches(struct exchange *x, uint64_t now);
 /* Some more of what a partner that lost messages has to be told again. */

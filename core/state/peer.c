@@ -320,16 +320,15 @@ static enum peer_verdict take_gone(struct peer *p, const void *buf, size_t size,
 }
 
 /* Which life speaks?  False: one that is over. */
-static bool recognise(struct peer *p, const struct wire_header *h, uint64_t now,
-                      struct peer_news *news)
+static bool recognise(struct peer *p, uint64_t life, uint64_t now, struct peer_news *news)
 {
     struct incoming *in = &p->in;
 
-    if (h->life < in->life && now < in->heard + silent_ns)
+    if (life < in->life && now < in->heard + silent_ns)
         return false;
-    if (h->life != in->life) {
+    if (life != in->life) {
         news->restarted |= in->life != 0;
-        *in = (struct incoming){.life = h->life};
+        *in = (struct incoming){.life = life};
     }
     in->heard = now;
     return true;
@@ -343,7 +342,7 @@ enum peer_verdict peer_receive(struct peer *p, const void *buf, size_t size, uin
 
     if (rc)
         return rc == -EPROTONOSUPPORT ? PEER_IGNORE : PEER_BAD;
-    if (h.stream != p->stream || !recognise(p, &h, now, news))
+    if (h.stream != p->stream || !recognise(p, h.life, now, news))
         return PEER_IGNORE;
     switch (h.type) {
     case WIRE_RECORDS:
@@ -359,6 +358,16 @@ enum peer_verdict peer_receive(struct peer *p, const void *buf, size_t size, uin
     default: /* of a newer agent */
         return PEER_IGNORE;
     }
+}
+
+void peer_expect(struct peer *p, uint64_t life, uint64_t number, uint64_t now,
+                 struct peer_news *news)
+{
+    if (!recognise(p, life, now, news) || number <= p->in.highest)
+        return;
+    extend(p, number, news);
+    if (!p->in.report_at)
+        p->in.report_at = now + reorder_ns;
 }
 
 bool peer_has(const struct peer *p, uint64_t number)

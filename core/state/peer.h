@@ -45,6 +45,10 @@ struct peer_news {
 enum peer_verdict peer_receive(struct peer *p, const void *buf, size_t size, uint64_t now,
                                struct peer_news *news);
 
+/* It says by other ways, in this life of its, that it has sent messages up to this number: what
+ * isn't here is asked for. */
+void peer_expect(struct peer *p, uint64_t life, uint64_t number, uint64_t now,
+                 struct peer_news *news);
 /* All of its messages up to this number are here, or will never come. */
 bool peer_has(const struct peer *p, uint64_t number);
 

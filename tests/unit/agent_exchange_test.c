@@ -156,6 +156,18 @@ static void idle_connections_end_everywhere(void **arg)
     down(c);
 }
 
+/* What leaves by the port is tracked, and what enters must be an answer. */
+static void track_to(struct cloud *c, const struct uuid *port)
+{
+    struct uuid chain = make(&c->all, ST_CHAIN, "{'name':'tracked'}");
+
+    make(&c->all, ST_RULE, "{'chainId':'%s','type':'accept','position':1,'matchForwardFlow':true}",
+         text_of(&chain));
+    change(&c->all, ST_PORT, port, "{'inboundFilterId':'%s','outboundFilterId':'%s'}",
+           text_of(&c->answers_only), text_of(&chain));
+    pass_ms(c, 100);
+}
+
 /* a moves to h3; it may only answer b, whose connection only h1 and h2 have seen. */
 static void connections_move_with_their_port(void **arg)
 {
@@ -163,12 +175,7 @@ static void connections_move_with_their_port(void **arg)
     struct exchange_counters x;
 
     (void)arg;
-    struct uuid chain = make(&c->all, ST_CHAIN, "{'name':'tracked'}");
-    make(&c->all, ST_RULE, "{'chainId':'%s','type':'accept','position':1,'matchForwardFlow':true}",
-         text_of(&chain));
-    change(&c->all, ST_PORT, &c->a, "{'inboundFilterId':'%s','outboundFilterId':'%s'}",
-           text_of(&c->answers_only), text_of(&chain));
-    pass_ms(c, 100);
+    track_to(c, &c->a);
     for (uint16_t port = 3000; port < 3100; port++)
         assert_true(passes(c, &c->h[1], 'b', &c->h[0], port));
     assert_true(passes(c, &c->h[0], 'a', &c->h[1], 3050));
@@ -189,6 +196,38 @@ static void connections_move_with_their_port(void **arg)
         assert_true(passes(c, &c->h[2], 'a', &c->h[1], 3050));
     }
     assert_int_equal(state_size(agent_state(c->h[0].agent)), 1);
+    down(c);
+}
+
+/* The former host told an earlier life of the asker of connections, and has none to tell of now. */
+static void what_an_earlier_life_was_told_is_not_waited_for(void **arg)
+{
+    struct cloud *c = up();
+    struct exchange_counters x;
+
+    (void)arg;
+    struct uuid other =
+        make(&c->all, ST_PORT, "{'bridgeId':'%s','name':'other'}", text_of(&c->bridge));
+    host_plug(&c->h[0], "other");
+    bind_to(c, &other, &c->h[0], "other");
+    track_to(c, &c->a);
+    for (uint16_t port = 3000; port < 3100; port++)
+        assert_true(passes(c, &c->h[1], 'b', &c->h[0], port));
+    host_plug(&c->h[2], "a");
+    bind_to(c, &c->a, &c->h[2], "a");
+    pass_ms(c, 1000);
+    assert_true(passes(c, &c->h[2], 'a', &c->h[1], 3050));
+    change(&c->all, ST_PORT, &c->a, "{'hostId':null,'interfaceName':null}");
+    pass_ms(c, 1000); /* all of it is reported */
+    host_stop(&c->h[2], false);
+    host_start(&c->h[2]);
+    pass_ms(c, 1000);
+    host_plug(&c->h[2], "other");
+    bind_to(c, &other, &c->h[2], "other");
+    pass_ms(c, 5000);
+    agent_exchange(c->h[2].agent, &x);
+    assert_int_equal(x.fetched, 1);
+    assert_int_equal(x.fetch_timeouts, 0);
     down(c);
 }
 
@@ -360,6 +399,7 @@ int main(void)
         cmocka_unit_test(lost_mail_is_healed),
         cmocka_unit_test(idle_connections_end_everywhere),
         cmocka_unit_test(connections_move_with_their_port),
+        cmocka_unit_test(what_an_earlier_life_was_told_is_not_waited_for),
         cmocka_unit_test(a_silent_former_host_delays_only),
         cmocka_unit_test(a_stateful_group_knows),
         cmocka_unit_test(who_lost_its_memory_is_told_again),
