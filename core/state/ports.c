@@ -299,7 +299,8 @@ static int verify_all(struct ports *p, uint64_t wall_ms)
     return 0;
 }
 
-void ports_adopt(struct ports *p, uint64_t now_ns, uint64_t wall_ms)
+/* Blocks where this host has connections of an earlier life. */
+static int adopt(struct ports *p, uint64_t now, uint64_t wall_ms)
 {
     struct state_info info[256];
     uint64_t at = 0;
@@ -309,7 +310,7 @@ void ports_adopt(struct ports *p, uint64_t now_ns, uint64_t wall_ms)
         uint32_t n = state_dump(p->state, &at, info, ARRAY_SIZE(info));
         for (uint32_t i = 0; i < n && !rc; i++) {
             const struct state_rec *r = &info[i].rec;
-            if (r->kind != STATE_SNAT)
+            if (r->kind != STATE_SNAT || info[i].origin == STATE_RECEIVED)
                 continue;
             unsigned block = r->to_port / STATE_BLOCK;
             struct address *a = ports_address(p, r->device, &r->to, true);
@@ -317,13 +318,21 @@ void ports_adopt(struct ports *p, uint64_t now_ns, uint64_t wall_ms)
                 continue;
             rc = ports_retake(p, a, block, wall_ms);
             if (!rc)
-                address_add(p, a, block, now_ns);
+                address_add(p, a, block, now);
             if (rc == -ENOENT || rc == -EEXIST || rc == -ESTALE)
                 rc = 0;
         }
     } while (at && !rc);
+    p->adopting = rc != 0;
+    return rc;
+}
+
+void ports_adopt(struct ports *p, uint64_t now_ns, uint64_t wall_ms)
+{
+    int rc = adopt(p, now_ns, wall_ms);
+
     if (rc)
-        log_warn("ports", "earlier blocks of ports can't be taken back: error %d", -rc);
+        log_warn("ports", "earlier blocks of ports can't be taken back yet: error %d", -rc);
 }
 
 uint64_t ports_run(struct ports *p, uint64_t now, uint64_t wall_ms)
@@ -340,7 +349,9 @@ uint64_t ports_run(struct ports *p, uint64_t now, uint64_t wall_ms)
         if (now - p->cut_since >= p->opt.cut_ns)
             cut(p, true);
     } else if (now >= p->retry_at) {
-        if (p->verify && now >= p->verify_at)
+        if (p->adopting)
+            rc = adopt(p, now, wall_ms);
+        if (!rc && p->verify && now >= p->verify_at)
             rc = verify_all(p, wall_ms);
         if (!store_failed(p, rc, now) && !p->cut)
             meet_needs(p, now, wall_ms);
@@ -359,6 +370,8 @@ uint64_t ports_run(struct ports *p, uint64_t now, uint64_t wall_ms)
     for (size_t i = 0; i < p->n_exhausted; i++)
         next = MIN(next, p->exhausted[i].until_ns);
     if (p->connected && p->needs.n && !p->cut)
+        next = MIN(next, MAX(now, p->retry_at));
+    if (p->connected && p->adopting)
         next = MIN(next, MAX(now, p->retry_at));
     if (p->connected && p->verify)
         next = MIN(next, MAX(p->verify_at, p->retry_at));

@@ -82,7 +82,8 @@ uint64_t ports_run(struct ports *p, uint64_t now_ns, uint64_t wall_ms);
 void ports_connection(struct ports *p, uint64_t now_ns, bool connected);
 
 /* After a restart, once records are loaded and devices interned: takes back the blocks in which
- * this host has records and which it had leased before.  Others' are left alone. */
+ * this host has records and which it had leased before; when the store is away, as soon as it is
+ * back.  Others' are left alone. */
 void ports_adopt(struct ports *p, uint64_t now_ns, uint64_t wall_ms);
 
 struct ports_status {

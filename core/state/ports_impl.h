@@ -110,6 +110,7 @@ struct ports {
     uint64_t verify_at;
 
     bool connected, verify;
+    bool adopting;              /* the store was away when blocks were to be taken over */
     uint64_t cut_since, cut_at; /* 0: connected */
     bool cut;
 

@@ -1,4 +1,5 @@
 /* Blocks of ports, leased through the store. */
+#include "flaky_store.h"
 #include "state/ports_impl.h"
 #include "state_ports.h"
 
@@ -305,6 +306,49 @@ static void a_new_life_takes_its_blocks_over(void **arg)
     host_end(&other);
 }
 
+/* Started while the store is away: what it has connections in is taken over when the store is back,
+ * before somebody takes these blocks for abandoned. */
+static void a_new_life_takes_over_when_the_store_is_back(void **arg)
+{
+    struct topo_nat_target t = target("1.1.1.1", "1.1.1.1", 1024, 1087); /* one block */
+    struct host before, after, other;
+    struct ports_options o = options;
+    struct state_rec r, theirs;
+    uint64_t now = 1, wall = WALL;
+
+    (void)arg;
+    begin(&before, "memory:away", 1);
+    assert_true(host_connect(&before, &t, 1, 80, now, wall, &r));
+    begin(&other, "memory:away", 2);
+    begin(&after, "memory:away", 1);
+    ports_close(after.ports);
+    store_close(after.store);
+    struct flaky *f = flaky_open_at("memory:away");
+    after.store = &f->base;
+    o.host = after.id;
+    after.ports =
+        ports_open(after.store, after.state, after.topo, &o, &(struct ports_callbacks){NULL});
+    f->away = true;
+    r.device = after.router;
+    assert_int_equal(state_commit(after.state, &r, 1, now, STATE_LOADED, NULL), 0);
+    ports_adopt(after.ports, now, wall);
+    ports_run(after.ports, now += NSEC_PER_SEC, wall += 1000);
+    assert_false(state_ports_granted(after.state, after.router, &r.to, r.to_port / 64));
+    host_end(&before);
+    f->away = false;
+    for (unsigned i = 0; i < 20 * 60; i++) { /* longer than what is lost rests */
+        uint64_t step = ports_run(after.ports, now, wall) > now ? NSEC_PER_SEC : 0;
+        now += step;
+        wall += step / NSEC_PER_MSEC;
+        state_commit(after.state, &r, 1, now, STATE_LOADED, NULL); /* in use */
+        ports_run(other.ports, now, wall);
+        assert_false(host_connect(&other, &t, 2, 80, now, wall, &theirs));
+    }
+    assert_true(state_ports_granted(after.state, after.router, &r.to, r.to_port / 64));
+    host_end(&other);
+    host_end(&after);
+}
+
 static void recycles_what_says_nothing(void **arg)
 {
     struct topo_nat_target t = target("1.1.1.1", "1.1.1.1", 1024, 2047);
@@ -357,6 +401,7 @@ int main(void)
         cmocka_unit_test(what_another_took_meanwhile_is_lost),
         cmocka_unit_test(what_nobody_took_is_its_own_again),
         cmocka_unit_test(a_new_life_takes_its_blocks_over),
+        cmocka_unit_test(a_new_life_takes_over_when_the_store_is_back),
         cmocka_unit_test(recycles_what_says_nothing),
         cmocka_unit_test(fifty_hosts_never_share_a_translation),
     };
