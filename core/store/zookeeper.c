@@ -18,6 +18,19 @@ static int bad_url(struct error *e, const char *what)
     return -EINVAL;
 }
 
+/* Behind the only colon of 'n' bytes; an IPv6 address has more. */
+static bool good_port(const char *p, size_t n)
+{
+    const char *colon = memchr(p, ':', n), *end = p + n;
+    long port = 0;
+
+    if (!colon || memchr(colon + 1, ':', (size_t)(end - colon - 1)))
+        return true;
+    for (const char *c = colon + 1; c < end && port <= 65535; c++)
+        port = isdigit((unsigned char)*c) ? port * 10 + *c - '0' : 65536;
+    return port > 0 && port <= 65535;
+}
+
 /* "h1,h2:2182" -> "h1:2181,h2:2182" */
 static int parse_hosts(const char *p, size_t size, char **out, struct error *e)
 {
@@ -33,6 +46,10 @@ static int parse_hosts(const char *p, size_t size, char **out, struct error *e)
                 return bad_url(e, "has a character in its hosts that no host name has");
             }
             port = port || p[n] == ':';
+        }
+        if (!good_port(p, n)) {
+            sb_free(&hosts);
+            return bad_url(e, "has a port that isn't one (1 to 65535)");
         }
         if (n)
             sb_printf(&hosts, "%s%.*s%s", hosts.size ? "," : "", (int)n, p, port ? "" : ":2181");

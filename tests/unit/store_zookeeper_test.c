@@ -30,9 +30,9 @@ static int end(void **state)
 static void malformed_urls_are_refused(void **state)
 {
     static const char *const bad[] = {
-        "zk:",         "zk:/",        "zk://",         "zk:///root", "zk://h/a//b",
-        "zk://h/../x", "zk://:x@h/",  "zk://user@h/x", "zk://h h/",  "zk://h/x\n",
-        "zk://,/x",    "zk://a:b@/x", "zk://h\"/x",
+        "zk:",        "zk:/",           "zk://",     "zk:///root", "zk://h/a//b",    "zk://h/../x",
+        "zk://:x@h/", "zk://user@h/x",  "zk://h h/", "zk://h/x\n", "zk://,/x",       "zk://a:b@/x",
+        "zk://h\"/x", "zk://h:99999/x", "zk://h:0/", "zk://h:/x",  "zk://a:1,b:2x/",
     };
     struct store *s;
 
