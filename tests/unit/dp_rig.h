@@ -520,6 +520,23 @@ struct rig_port_stats {
     struct dp_port p;
 };
 
+static inline int rig_count_flow(const struct dp_flow *f, const struct dp_flow_stats *s, void *aux)
+{
+    (void)f;
+    (void)s;
+    ++*(uint64_t *)aux;
+    return 0;
+}
+
+/* Flows of ours in the datapath. */
+static inline uint64_t rig_n_flows(struct rig *r)
+{
+    uint64_t n = 0;
+
+    assert_int_equal(dp_flow_each(r->dp, rig_count_flow, &n), 0);
+    return n;
+}
+
 static inline int rig_port_fn(const struct dp_port *p, void *aux)
 {
     struct rig_port_stats *s = aux;
@@ -567,6 +584,17 @@ static inline struct flow_key rig_key(const struct rig *r, unsigned i, const str
 
 /* Every test runs once for each datapath that can run here; the state is its name.  MN_FILTER picks
  * tests by pattern, MN_DATAPATH one datapath. */
+static inline bool rig_have_ovs(void)
+{
+    return !access("/sys/module/openvswitch", F_OK);
+}
+
+static inline void rig_need_ovs(void)
+{
+    if (!rig_have_ovs())
+        skip();
+}
+
 static inline int rig_main(const char *group, const struct CMUnitTest *tests, size_t n)
 {
     const char *types[] = {"memory", "ebpf", "ovs"};
@@ -587,7 +615,7 @@ static inline int rig_main(const char *group, const struct CMUnitTest *tests, si
             free(copy);
             continue;
         }
-        if (!strcmp(types[t], "ovs") && access("/sys/module/openvswitch", F_OK)) {
+        if (!strcmp(types[t], "ovs") && !rig_have_ovs()) {
             printf("ovs skipped: the kernel has no openvswitch (tests/run vm has)\n");
             free(copy);
             continue;
