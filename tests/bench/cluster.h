@@ -19,6 +19,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "../unit/json_words.h"
 #include "agent/agent_impl.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -223,30 +224,6 @@ static inline struct cluster_work cluster_work(struct cluster *c, uint32_t from)
 
 /* Objects. */
 
-__attribute__((format(printf, 1, 2))) static inline json_t *attrs(const char *fmt, ...)
-{
-    char text[512];
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    for (char *p = text; *p; p++)
-        *p = *p == '\'' ? '"' : *p;
-    json_t *j = json_loads(text, 0, NULL);
-    if (!j)
-        give_up("bad JSON: %s", text);
-    return j;
-}
-
-static inline const char *uuid_words(const struct uuid *id)
-{
-    static __thread char bufs[4][UUID_STRLEN];
-    static __thread unsigned n;
-
-    return uuid_format(id, bufs[n++ % 4]);
-}
-
 static inline struct uuid make(struct cluster *c, enum schema_type_id type, json_t *j)
 {
     struct error e = {0};
@@ -330,8 +307,8 @@ static inline void bind_port(struct objects_txn *t, const struct uuid *bridge, s
 {
     struct error e = {0};
     struct uuid id;
-    json_t *j = attrs("{'bridgeId':'%s','name':'%s-%s','hostId':'%s','interfaceName':'%s'}",
-                      uuid_words(bridge), n->name, ifname, uuid_words(&n->id), ifname);
+    json_t *j = json_of("{'bridgeId':'%s','name':'%s-%s','hostId':'%s','interfaceName':'%s'}",
+                        text_of(bridge), n->name, ifname, text_of(&n->id), ifname);
 
     if (objects_create(t, ST_PORT, j, &id, &e))
         give_up("port: %s", e.message);
@@ -348,8 +325,8 @@ static inline void bind_all(struct cluster *c, const struct uuid *zone)
         for (uint32_t i = from; i < MIN(from + 100, c->n_nodes); i++) {
             struct node *n = &c->nodes[i];
             struct uuid id;
-            json_t *j = attrs("{'tunnelZoneId':'%s','hostId':'%s','ipAddress':'192.0.%u.%u'}",
-                              uuid_words(zone), uuid_words(&n->id), i / 250, i % 250 + 1);
+            json_t *j = json_of("{'tunnelZoneId':'%s','hostId':'%s','ipAddress':'192.0.%u.%u'}",
+                                text_of(zone), text_of(&n->id), i / 250, i % 250 + 1);
             if (objects_create(t, ST_TUNNEL_ZONE_HOST, j, &id, &e))
                 give_up("zone: %s", e.message);
             json_decref(j);
@@ -431,9 +408,9 @@ static inline void cluster_up(struct cluster *c, const char *url, uint32_t n_nod
     cluster_run(c);
     await_hosts(c);
     cluster_pause(c);
-    struct uuid zone = make(c, ST_TUNNEL_ZONE, attrs("{'name':'z','type':'vxlan'}"));
-    c->all = make(c, ST_BRIDGE, attrs("{'name':'all'}"));
-    c->few = make(c, ST_BRIDGE, attrs("{'name':'few'}"));
+    struct uuid zone = make(c, ST_TUNNEL_ZONE, json_of("{'name':'z','type':'vxlan'}"));
+    c->all = make(c, ST_BRIDGE, json_of("{'name':'all'}"));
+    c->few = make(c, ST_BRIDGE, json_of("{'name':'few'}"));
     bind_all(c, &zone);
     for (uint32_t i = 0; i < n_nodes; i++) {
         node_plug(&c->nodes[i], "a");

@@ -63,7 +63,7 @@ static double change_round(struct cluster *c, struct wish *w, uint32_t n_interes
     w->up = !w->up;
     cluster_expect(c, n_interested, has_state, w);
     uint64_t start = clock_ns();
-    change(c, ST_BRIDGE, w->bridge, attrs("{'adminStateUp':%s}", w->up ? "true" : "false"));
+    change(c, ST_BRIDGE, w->bridge, json_of("{'adminStateUp':%s}", w->up ? "true" : "false"));
     return (double)(cluster_await(c, 60, "change") - start) / 1e6;
 }
 
@@ -99,7 +99,7 @@ static void measure_rate(struct cluster *c)
     cluster_expect(c, 0, has_state, &w);
     while (clock_ns() - start < 2 * NSEC_PER_SEC) {
         w.up = !w.up;
-        change(c, ST_BRIDGE, w.bridge, attrs("{'adminStateUp':%s}", w.up ? "true" : "false"));
+        change(c, ST_BRIDGE, w.bridge, json_of("{'adminStateUp':%s}", w.up ? "true" : "false"));
         n++;
     }
     w.up = false; /* and it stays up */

@@ -30,6 +30,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "../unit/json_words.h"
 #include "agent/agent_impl.h"
 #include "base/clock.h"
 #include "bench.h"
@@ -305,17 +306,13 @@ __attribute__((format(printf, 2, 3))) static struct uuid make(enum schema_type_i
                                                               const char *fmt, ...)
 {
     struct error e = {0};
-    char text[512];
     struct uuid id;
     va_list ap;
 
     va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
+    json_t *j = vjson(fmt, ap);
     va_end(ap);
-    for (char *p = text; *p; p++)
-        *p = *p == '\'' ? '"' : *p;
-    json_t *j = json_loads(text, 0, NULL);
-    if (!j || objects_create1(db, type, j, &id, &e)) {
+    if (objects_create1(db, type, j, &id, &e)) {
         fprintf(stderr, "%s %s %s\n", schema_types[type].name, e.field, e.message);
         die("object");
     }
@@ -323,78 +320,65 @@ __attribute__((format(printf, 2, 3))) static struct uuid make(enum schema_type_i
     return id;
 }
 
-static void change(enum schema_type_id type, const struct uuid *id, const char *text)
+/* Takes over 'attrs'. */
+static void change(enum schema_type_id type, const struct uuid *id, json_t *attrs)
 {
     struct error e = {0};
-    json_t *j = json_loads(text, 0, NULL);
 
-    if (!j || objects_update1(db, type, id, j, STORE_ANY, &e)) {
+    if (objects_update1(db, type, id, attrs, STORE_ANY, &e)) {
         fprintf(stderr, "%s %s\n", e.field, e.message);
         die("change");
     }
-    json_decref(j);
-}
-
-static const char *words(const struct uuid *id)
-{
-    static char bufs[4][UUID_STRLEN];
-    static unsigned n;
-
-    return uuid_format(id, bufs[n++ % 4]);
+    json_decref(attrs);
 }
 
 static void bind_to(const struct uuid *port, const char *ifname)
 {
-    char text[160];
-
-    snprintf(text, sizeof text, "{\"hostId\":\"%s\",\"interfaceName\":\"%s\"}", words(&host_id),
-             ifname);
-    change(ST_PORT, port, text);
+    change(ST_PORT, port,
+           json_of("{'hostId':'%s','interfaceName':'%s'}", text_of(&host_id), ifname));
 }
 
 static void network(void)
 {
     struct uuid left = make(ST_BRIDGE, "{'name':'left'}"), edge = make(ST_ROUTER, "{'name':'e'}");
-    struct uuid in = make(ST_PORT, "{'bridgeId':'%s','name':'in'}", words(&left));
-    struct uuid up = make(ST_PORT, "{'bridgeId':'%s','name':'up'}", words(&left));
+    struct uuid in = make(ST_PORT, "{'bridgeId':'%s','name':'in'}", text_of(&left));
+    struct uuid up = make(ST_PORT, "{'bridgeId':'%s','name':'up'}", text_of(&left));
     struct uuid r = make(ST_PORT,
                          "{'routerId':'%s','portMac':'02:00:00:00:00:01','peerId':'%s',"
                          "'portSubnet':['10.15.255.254/12']}",
-                         words(&edge), words(&up));
+                         text_of(&edge), text_of(&up));
     struct uuid out = make(ST_PORT,
                            "{'routerId':'%s','portMac':'02:00:00:00:00:02',"
                            "'portSubnet':['192.0.2.254/24']}",
-                           words(&edge));
+                           text_of(&edge));
     struct uuid calls = make(ST_CHAIN, "{'name':'calls'}"), pre = make(ST_CHAIN, "{'name':'pre'}");
 
     struct uuid zone = make(ST_TUNNEL_ZONE, "{'name':'z','type':'vxlan'}");
 
     make(ST_TUNNEL_ZONE_HOST, "{'tunnelZoneId':'%s','hostId':'%s','ipAddress':'198.51.100.1'}",
-         words(&zone), words(&host_id));
+         text_of(&zone), text_of(&host_id));
     chain_post = make(ST_CHAIN, "{'name':'post'}");
     make(ST_ROUTE,
          "{'routerId':'%s','type':'Normal','nextHopPort':'%s','nextHopGateway':'10.15.255.1',"
          "'srcNetworkAddr':'0.0.0.0/0','dstNetworkAddr':'10.0.0.0/14'}",
-         words(&edge), words(&r));
+         text_of(&edge), text_of(&r));
     make(ST_ROUTE,
          "{'routerId':'%s','type':'Normal','nextHopPort':'%s','nextHopGateway':'192.0.2.1',"
          "'srcNetworkAddr':'0.0.0.0/0','dstNetworkAddr':'0.0.0.0/0'}",
-         words(&edge), words(&out));
+         text_of(&edge), text_of(&out));
     make(ST_RULE, "{'chainId':'%s','position':1,'type':'accept','matchForwardFlow':true}",
-         words(&calls));
-    make(ST_RULE, "{'chainId':'%s','position':1,'type':'rev_snat','inPorts':['%s']}", words(&pre),
-         words(&out));
+         text_of(&calls));
+    make(ST_RULE, "{'chainId':'%s','position':1,'type':'rev_snat','inPorts':['%s']}", text_of(&pre),
+         text_of(&out));
     make(ST_RULE,
          "{'chainId':'%s','position':1,'type':'snat','outPorts':['%s'],'natTargets':"
          "[{'addressFrom':'203.0.113.1','addressTo':'203.0.113.16','portFrom':1024,"
          "'portTo':65535}]}",
-         words(&chain_post), words(&out));
-    char text[160];
-    snprintf(text, sizeof text, "{\"inboundFilterId\":\"%s\",\"outboundFilterId\":\"%s\"}",
-             words(&pre), words(&chain_post));
-    change(ST_ROUTER, &edge, text);
-    snprintf(text, sizeof text, "{\"inboundFilterId\":\"%s\"}", words(&calls));
-    change(ST_PORT, &in, text);
+         text_of(&chain_post), text_of(&out));
+    change(ST_ROUTER, &edge,
+           json_of("{'inboundFilterId':'%s','outboundFilterId':'%s'}", text_of(&pre),
+                   text_of(&chain_post)));
+    change(ST_PORT, &in, json_of("{'inboundFilterId':'%s'}", text_of(&calls)));
     bind_to(&in, "in");
     bind_to(&out, "out");
 }
@@ -552,7 +536,7 @@ int main(int argc, char **argv)
     enter(CHANGE);
     for (unsigned i = 0; i < TOP; i++) {
         make(ST_RULE, "{'chainId':'%s','position':2,'type':'drop','nwProto':99}",
-             words(&chain_post));
+             text_of(&chain_post));
         start = cpu_ns();
         live(500, true);
     }

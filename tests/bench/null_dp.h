@@ -111,4 +111,72 @@ static inline void null_frames(struct null_dp *d, const struct flow_key *k)
         d->size = packet_from_key(d->frames[i], sizeof d->frames[i], k, "0123456789abcdef", 16);
 }
 
+/* The network of these benchmarks, a to z by the router, every address known:
+ *
+ *     a -- left --(lp lr)-- rt --(rr rp)-- right -- z
+ *
+ * null_routed() makes it, the benchmark adds what it likes, null_worker() publishes it and opens a
+ * worker that gets frames from a to z. */
+struct null_net {
+    struct world *w;
+    struct null_dp *d;
+    struct dev *left, *right, *rt;
+    struct prt *a, *z, *lr, *rr;
+    struct portmap *map;
+    struct worker_host host;
+};
+
+static inline struct null_net *null_routed(void)
+{
+    struct null_net *n = NEW(struct null_net);
+
+    rcu_register_thread();
+    n->w = NEW(struct world);
+    n->d = NEW(struct null_dp);
+    world_init(n->w);
+    n->left = bridge(n->w, "left");
+    n->right = bridge(n->w, "right");
+    n->rt = router(n->w, "rt");
+    n->a = vm(n->left, "a");
+    n->z = vm(n->right, "z");
+    n->lr = rport(n->rt, "lr", "10.0.1.1/24");
+    n->rr = rport(n->rt, "rr", "10.0.2.1/24");
+    plug(port(n->left, "lp"), n->lr);
+    plug(port(n->right, "rp"), n->rr);
+    return n;
+}
+
+static inline struct worker *null_worker(struct null_net *n, struct state *state,
+                                         uint32_t max_flows)
+{
+    struct worker_options opts = {.flows.max_flows = max_flows};
+    struct portmap_entry entries[] = {{n->a->ref, 1}, {n->z->ref, 2}};
+    struct worker *worker;
+
+    publish(n->w);
+    knows(n->rr, "10.0.2.10", "02:00:00:00:00:0c");
+    mac_behind(n->a, 0, "02:00:00:00:00:0a");
+    mac_behind(n->z, 0, "02:00:00:00:00:0c");
+    n->d->dp.ops = &null_ops;
+    n->d->port_no = 1;
+    n->map = portmap_new(entries, 2);
+    n->host = (struct worker_host){.topo = n->w->topo,
+                                   .dp = &n->d->dp,
+                                   .local_host = n->w->local,
+                                   .ports = &n->map,
+                                   .state = state,
+                                   .need = need,
+                                   .learn = learn};
+    if (worker_new(&n->host, &opts, &worker))
+        exit(1);
+    null_frames(n->d, &(struct flow_key){.eth_src = MAC("02:00:00:00:00:0a"),
+                                         .eth_dst = n->lr->mac,
+                                         .eth_type = ETH_TYPE_IP,
+                                         .ip_src = IP("10.0.1.10"),
+                                         .ip_dst = IP("10.0.2.10"),
+                                         .ip_proto = 17,
+                                         .ip_ttl = 64});
+    return worker;
+}
+
 #endif

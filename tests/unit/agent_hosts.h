@@ -62,7 +62,7 @@ make(struct hosts *all, enum schema_type_id type, const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    struct uuid id = make_object(all->db, type, attrs_of(fmt, ap));
+    struct uuid id = make_object(all->db, type, vjson(fmt, ap));
     va_end(ap);
     return id;
 }
@@ -73,7 +73,7 @@ change(struct hosts *all, enum schema_type_id type, const struct uuid *id, const
     va_list ap;
 
     va_start(ap, fmt);
-    change_object(all->db, type, id, attrs_of(fmt, ap));
+    change_object(all->db, type, id, vjson(fmt, ap));
     va_end(ap);
 }
 

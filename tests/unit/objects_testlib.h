@@ -1,5 +1,5 @@
-/* What the tests of core/objects share: a fresh memory store, terse creation by JSON text, and the
- * text of the last error.  JSON is written with single quotes; %s takes uuid text. */
+/* What the tests of core/objects share: a fresh memory store, terse creation by JSON text
+ * (json_words.h; %s takes u(&id)), and the text of the last error. */
 #ifndef MN_TESTS_OBJECTS_TESTLIB_H
 #define MN_TESTS_OBJECTS_TESTLIB_H
 
@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "json_words.h"
 #include "objects/objects.h"
 
 static struct store *the_store;
@@ -76,30 +77,9 @@ static inline int db_teardown(void **state)
          : cmocka_run_group_tests_name("memory", tests, NULL, NULL) +                              \
                (store_kind = "file", cmocka_run_group_tests_name("file", tests, NULL, NULL)))
 
-static inline json_t *vjson(const char *fmt, va_list ap)
-{
-    struct strbuf sb = {0};
-    json_error_t je;
-
-    sb_vprintf(&sb, fmt, ap);
-    char *text = sb_steal(&sb);
-    for (char *p = text; *p; p++)
-        if (*p == '\'')
-            *p = '"';
-    json_t *v = json_loads(text, 0, &je);
-    if (!v)
-        fail_msg("%s in %s", je.text, text);
-    free(text);
-    return v;
-}
-
-/* Uuid text in a ring of buffers, for %s. */
 static inline const char *u(const struct uuid *id)
 {
-    static char ring[16][UUID_STRLEN];
-    static unsigned at;
-
-    return uuid_format(id, ring[at++ % 16]);
+    return text_of(id);
 }
 
 static inline const char *why(void)

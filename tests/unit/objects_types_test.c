@@ -114,13 +114,9 @@ static json_t *minimal(enum schema_type_id type)
         char key[32];
         snprintf(key, sizeof key, "'%s'", a->json);
         if (given && strstr(given, key)) {
-            char *json = mem_strdup(given);
-            for (char *p = json; *p; p++)
-                *p = *p == '\'' ? '"' : *p;
-            json_t *v = json_loads(json, 0, NULL);
+            json_t *v = json_of("%s", given);
             json_object_update(o, v);
             json_decref(v);
-            free(json);
         } else
             json_object_set_new(o, a->json, value_for(a));
     }

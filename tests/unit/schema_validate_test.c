@@ -9,29 +9,16 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "json_words.h"
 #include "schema/schema.h"
 
 #define CHAIN "'chainId':'11111111-1111-4111-8111-111111111111'"
 #define UUID  "22222222-2222-4222-8222-222222222222"
 
-static json_t *parse(const char *text)
-{
-    char *copy = mem_strdup(text);
-
-    for (char *p = copy; *p; p++)
-        *p = *p == '\'' ? '"' : *p;
-    json_t *v = json_loads(copy, 0, NULL);
-    if (!v)
-        fprintf(stderr, "not JSON: %s\n", copy);
-    assert_non_null(v);
-    free(copy);
-    return v;
-}
-
 /* Refused, saying so. */
 static void no(enum schema_type_id type, const char *text, const char *says)
 {
-    json_t *v = parse(text);
+    json_t *v = json_of("%s", text);
     struct error e = {0};
     char all[640];
     int rc = schema_validate(&schema_types[type], v, false, false, &e);
@@ -47,7 +34,7 @@ static void no(enum schema_type_id type, const char *text, const char *says)
 /* Accepted; 'member' then is 'value' (JSON), or absent when value is null. */
 static void yes(enum schema_type_id type, const char *text, const char *member, const char *value)
 {
-    json_t *v = parse(text);
+    json_t *v = json_of("%s", text);
     struct error e = {0};
 
     if (schema_validate(&schema_types[type], v, false, false, &e))
@@ -58,7 +45,8 @@ static void yes(enum schema_type_id type, const char *text, const char *member, 
                         ? json_dumps(json_object_get(v, member),
                                      JSON_ENCODE_ANY | JSON_COMPACT | JSON_SORT_KEYS)
                         : NULL;
-        json_t *expected = value ? parse(value[0] == '{' || value[0] == '[' ? value : "[]") : NULL;
+        json_t *expected =
+            value ? json_of("%s", value[0] == '{' || value[0] == '[' ? value : "[]") : NULL;
         if (!value) {
             assert_null(now);
         } else if (json_is_object(expected) || value[0] == '[') {
@@ -311,7 +299,7 @@ static void test_nat(void **state)
 static void test_partial_and_tolerant(void **state)
 {
     const struct schema_type *t = &schema_types[ST_TUNNEL_ZONE];
-    json_t *v = parse("{'name':null}");
+    json_t *v = json_of("%s", "{'name':null}");
     struct error e;
 
     (void)state;
@@ -319,12 +307,12 @@ static void test_partial_and_tolerant(void **state)
     assert_true(json_is_null(json_object_get(v, "name")));
     assert_int_equal(json_object_size(v), 1);
     json_decref(v);
-    v = parse("{'name':'z','type':'gre','novelty':[1]}");
+    v = json_of("%s", "{'name':'z','type':'gre','novelty':[1]}");
     assert_int_equal(schema_validate(t, v, false, true, &e), 0);
     assert_non_null(json_object_get(v, "novelty"));
     assert_int_equal(schema_validate(t, v, true, false, &e), -EINVAL);
     json_decref(v);
-    v = parse("{'name':7,'type':'gre'}");
+    v = json_of("%s", "{'name':7,'type':'gre'}");
     assert_int_equal(schema_validate(t, v, false, true, &e), -EINVAL);
     json_decref(v);
 }

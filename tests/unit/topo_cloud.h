@@ -5,10 +5,10 @@
 
 #include "topo_util.h"
 
-#include <jansson.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "json_words.h"
 #include "objects/objects.h"
 #include "topology/lpm.h"
 #include "topology/sync.h"
@@ -62,20 +62,7 @@ static inline void cloud_close(struct cloud *c)
     store_close(c->store);
 }
 
-/* The operator's commands; attributes as JSON text with ' for ". */
-static inline json_t *attrs_of(const char *fmt, va_list ap)
-{
-    char text[1024];
-
-    vsnprintf(text, sizeof text, fmt, ap);
-    for (char *p = text; *p; p++)
-        *p = *p == '\'' ? '"' : *p;
-    json_t *j = json_loads(text, 0, NULL);
-    if (!j)
-        fail_msg("%s", text);
-    return j;
-}
-
+/* The operator's commands. */
 __attribute__((format(printf, 3, 4))) static inline struct uuid
 make(struct cloud *c, enum schema_type_id type, const char *fmt, ...)
 {
@@ -84,7 +71,7 @@ make(struct cloud *c, enum schema_type_id type, const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    json_t *attrs = attrs_of(fmt, ap);
+    json_t *attrs = vjson(fmt, ap);
     va_end(ap);
     struct objects_txn *t = objects_begin(c->db);
     objects_system(t);
@@ -103,7 +90,7 @@ change(struct cloud *c, enum schema_type_id type, const struct uuid *id, const c
     va_list ap;
 
     va_start(ap, fmt);
-    json_t *attrs = attrs_of(fmt, ap);
+    json_t *attrs = vjson(fmt, ap);
     va_end(ap);
     if (objects_update1(c->db, type, id, attrs, STORE_ANY, &e))
         fail_msg("%s: %s: %s", schema_types[type].name, e.field, e.message);
@@ -116,14 +103,6 @@ static inline void destroy(struct cloud *c, enum schema_type_id type, const stru
 
     if (objects_delete1(c->db, type, id, STORE_ANY, &e))
         fail_msg("%s: %s", schema_types[type].name, e.message);
-}
-
-static inline const char *text_of(const struct uuid *id)
-{
-    static char bufs[8][UUID_STRLEN];
-    static unsigned n;
-
-    return uuid_format(id, bufs[n++ % 8]);
 }
 
 /* Agents */
