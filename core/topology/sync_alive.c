@@ -172,18 +172,14 @@ int sync_alive_node(struct sync *s, const struct uuid *host, bool *alive, uint64
     return 0;
 }
 
+static int by_host(const void *id, const void *name)
+{
+    return strncmp(id, *(char *const *)name, UUID_STRLEN - 1);
+}
+
 static size_t first_life(const struct store_names *names, const char *id)
 {
-    size_t lo = 0, hi = names->n;
-
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        if (strncmp(names->names[mid], id, UUID_STRLEN - 1) < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
+    return search_place(id, names->names, names->n, sizeof *names->names, by_host);
 }
 
 static bool begins_so(const struct store_names *names, size_t i, const char *id)

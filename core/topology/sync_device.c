@@ -4,18 +4,16 @@
 #include "topology/sync_policy.h"
 #include "topology/sync_table.h"
 
+static int by_ref(const void *ref, const void *element)
+{
+    topo_ref a = *(const topo_ref *)ref, b = *(const topo_ref *)element;
+
+    return (a > b) - (a < b);
+}
+
 static size_t place(const struct device_item *d, topo_ref port)
 {
-    size_t lo = 0, hi = d->n_ports;
-
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        if (d->ports[mid] < port)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
+    return search_place(&port, d->ports, d->n_ports, sizeof *d->ports, by_ref);
 }
 
 void sync_device_add(struct sync *s, struct device_item *d, topo_ref port)

@@ -10,16 +10,7 @@
 
 static size_t place(const struct group_item *g, const struct uuid *id)
 {
-    size_t lo = 0, hi = g->members.n;
-
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        if (memcmp(&g->members.v[mid].id, id, sizeof *id) < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
+    return search_place(id, g->members.v, g->members.n, sizeof *g->members.v, sync_by_id);
 }
 
 static bool is_member(const struct group_item *g, size_t at, const struct uuid *id)

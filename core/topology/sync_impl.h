@@ -39,6 +39,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/search.h"
 #include "objects/objects.h"
 #include "topology/lpm.h"
 #include "topology/sync.h"
@@ -330,6 +331,12 @@ int sync_load_other(struct sync *s, struct item *it);
 static inline uint64_t sync_by_chance(const struct sync *s, uint64_t salt, uint64_t below)
 {
     return hash_u64(s->now ^ s->inc ^ salt) % MAX(below, (uint64_t)1);
+}
+
+/* For search_place() and bsearch() in what is sorted by the id that each element begins with. */
+static inline int sync_by_id(const void *id, const void *element)
+{
+    return memcmp(id, element, sizeof(struct uuid));
 }
 
 static inline struct device_item *sync_device(struct sync *s, topo_ref ref)

@@ -5,16 +5,7 @@
 
 static size_t place(const struct device_item *d, const struct uuid *id)
 {
-    size_t lo = 0, hi = d->seeds.n;
-
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        if (memcmp(&d->seeds.v[mid].id, id, sizeof *id) < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
+    return search_place(id, d->seeds.v, d->seeds.n, sizeof *d->seeds.v, sync_by_id);
 }
 
 static void forget(struct device_item *d, const struct uuid *id)

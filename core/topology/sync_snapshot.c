@@ -50,19 +50,9 @@ int sync_snapshot_read(struct sync *s, const struct item *it, int64_t from, stru
 
 struct objects_copy *sync_snapshot_find(const struct snapshot *sn, const struct uuid *id)
 {
-    size_t lo = 0, hi = sn->copy.n;
-
-    while (lo < hi) {
-        size_t mid = (lo + hi) / 2;
-        int c = memcmp(&sn->copy.copies[mid].id, id, sizeof *id);
-        if (!c)
-            return &sn->copy.copies[mid];
-        if (c < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return NULL;
+    if (!sn->copy.n) /* and perhaps no array, which bsearch() wants */
+        return NULL;
+    return bsearch(id, sn->copy.copies, sn->copy.n, sizeof *sn->copy.copies, sync_by_id);
 }
 
 /* Whose turn it is */

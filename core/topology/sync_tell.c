@@ -79,24 +79,22 @@ void sync_tell_later(struct sync *s, topo_ref device, topo_ref port)
     t->looked = 0;
 }
 
+static int by_name(const void *id, const void *name)
+{
+    return strcmp(id, *(char *const *)name);
+}
+
 /* The place of the first of ours among the names; -1: none is there. */
 static ssize_t place_of(struct sync *s, const struct telling *t, const struct store_names *names)
 {
     char id[UUID_STRLEN];
     ssize_t first = -1;
 
-    for (size_t i = 0; i < t->ports.n; i++) {
+    for (size_t i = 0; i < t->ports.n && names->n; i++) {
         uuid_format(topo_id(s->topo, t->ports.v[i]), id);
-        size_t lo = 0, hi = names->n;
-        while (lo < hi) {
-            size_t mid = (lo + hi) / 2;
-            if (strcmp(names->names[mid], id) < 0)
-                lo = mid + 1;
-            else
-                hi = mid;
-        }
-        if (lo < names->n && !strcmp(names->names[lo], id) && (first < 0 || (ssize_t)lo < first))
-            first = (ssize_t)lo;
+        char **name = bsearch(id, names->names, names->n, sizeof *names->names, by_name);
+        if (name && (first < 0 || name - names->names < first))
+            first = name - names->names;
     }
     return first;
 }
