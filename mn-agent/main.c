@@ -7,6 +7,7 @@
 #include "agent/control.h"
 #include "applets.h"
 #include "base/log.h"
+#include "cli/option.h"
 #include "client.h"
 #include "daemon.h"
 #include "dp.h"
@@ -108,17 +109,6 @@ static void usage(FILE *f)
         f);
 }
 
-static int number(const char *option, unsigned max, unsigned *out, struct error *e)
-{
-    char *end;
-    unsigned long n = strtoul(optarg, &end, 10);
-
-    if (*optarg < '0' || *optarg > '9' || *end || n < 1 || n > max)
-        return error_set(e, -EINVAL, NULL, option, "'%s' isn't a number from 1 to %u", optarg, max);
-    *out = (unsigned)n;
-    return 0;
-}
-
 /* An instance's name becomes part of names of files and devices. */
 static int instance_name(struct args *a, struct error *e)
 {
@@ -154,17 +144,17 @@ static int take(struct args *a, int opt, struct error *e)
         a->daemon.control = optarg;
         return 0;
     case 'n':
-        return number("--workers", 64, &a->daemon.n_workers, e);
+        return option_number("--workers", optarg, 1, 64, &a->daemon.n_workers, e);
     case OPT_VXLAN:
-        return number("--vxlan-port", 65535, &a->daemon.vxlan_port, e);
+        return option_number("--vxlan-port", optarg, 1, 65535, &a->daemon.vxlan_port, e);
     case OPT_PEER_PORT:
-        return number("--peer-port", 65535, &a->daemon.mail_port, e);
+        return option_number("--peer-port", optarg, 1, 65535, &a->daemon.mail_port, e);
     case OPT_DHCP_MTU:
-        return number("--dhcp-mtu", 65535, &a->daemon.dhcp_mtu, e);
+        return option_number("--dhcp-mtu", optarg, 1, 65535, &a->daemon.dhcp_mtu, e);
     case OPT_FLOWS:
-        return number("--max-flows", 1 << 24, &a->daemon.max_flows, e);
+        return option_number("--max-flows", optarg, 1, 1 << 24, &a->daemon.max_flows, e);
     case OPT_RECORDS:
-        return number("--max-records", 1 << 26, &a->daemon.max_records, e);
+        return option_number("--max-records", optarg, 1, 1 << 26, &a->daemon.max_records, e);
     case OPT_LOG:
         return log_set_level(optarg)
                    ? error_set(e, -EINVAL, NULL, "--log-level", "no level '%s'", optarg)

@@ -6,6 +6,7 @@
 #include "applets.h"
 #include "base/log.h"
 #include "check.h"
+#include "cli/option.h"
 #include "cli/ref.h"
 
 struct args {
@@ -216,19 +217,6 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static int number(const char *option, const char *text, unsigned min, unsigned max, unsigned *out,
-                  struct error *e)
-{
-    char *end;
-    unsigned long n = strtoul(text, &end, 10);
-
-    if (*text < '0' || *text > '9' || *end || n < min || n > max)
-        return error_set(e, -EINVAL, NULL, option, "'%s' isn't a number from %u to %u", text, min,
-                         max);
-    *out = (unsigned)n;
-    return 0;
-}
-
 /* One option; 1 when the tool is done (help), a negative error, else 0. */
 static int take(struct args *a, int opt, struct error *e)
 {
@@ -262,9 +250,9 @@ static int take(struct args *a, int opt, struct error *e)
         a->check.from = optarg;
         return 0;
     case OPT_MTU:
-        return number("--mtu", optarg, 68, 65000, &a->check.inner_mtu, e);
+        return option_number("--mtu", optarg, 68, 65000, &a->check.inner_mtu, e);
     case OPT_TIMEOUT:
-        return number("--timeout", optarg, 1, 60000, &a->check.timeout_ms, e);
+        return option_number("--timeout", optarg, 1, 60000, &a->check.timeout_ms, e);
     case OPT_PUBLISH:
         a->check.publish = true;
         return 0;
@@ -272,7 +260,7 @@ static int take(struct args *a, int opt, struct error *e)
         a->check.all = true;
         return 0;
     case OPT_MAX_AGE:
-        return number("--max-age", optarg, 1, 1u << 30, &a->check.max_age, e);
+        return option_number("--max-age", optarg, 1, 1u << 30, &a->check.max_age, e);
     default:
         return error_set(e, -EINVAL, NULL, NULL, "try mn-tunnelzone --help");
     }

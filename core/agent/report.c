@@ -14,11 +14,6 @@ static json_t *text(const char *s)
     return json_string(s ? s : "");
 }
 
-static json_t *number(uint64_t n)
-{
-    return json_integer((json_int_t)n);
-}
-
 static json_t *uuid_text(const struct uuid *id)
 {
     char buf[UUID_STRLEN];
@@ -68,14 +63,14 @@ static json_t *store_status(struct agent *a)
     for (unsigned k = 0; k < TOPO_N_KINDS; k++)
         objects += s.n_objects[k];
     json_object_set_new(o, "connected", json_boolean(s.connected));
-    json_object_set_new(o, "objects", number(objects));
-    json_object_set_new(o, "missing", number(s.n_missing));
-    json_object_set_new(o, "broken", number(s.broken));
-    json_object_set_new(o, "watches", number(s.n_watches));
-    json_object_set_new(o, "needs", number(s.n_needs));
-    json_object_set_new(o, "macs", number(s.n_macs));
-    json_object_set_new(o, "neighbours", number(s.n_neighs));
-    json_object_set_new(o, "unshared", number(s.n_unshared));
+    json_object_set_new(o, "objects", report_number(objects));
+    json_object_set_new(o, "missing", report_number(s.n_missing));
+    json_object_set_new(o, "broken", report_number(s.broken));
+    json_object_set_new(o, "watches", report_number(s.n_watches));
+    json_object_set_new(o, "needs", report_number(s.n_needs));
+    json_object_set_new(o, "macs", report_number(s.n_macs));
+    json_object_set_new(o, "neighbours", report_number(s.n_neighs));
+    json_object_set_new(o, "unshared", report_number(s.n_unshared));
     return o;
 }
 
@@ -98,7 +93,7 @@ json_t *report_status(struct agent *a, uint64_t now)
         agent_ask_worker(a, i, add_work, &work);
     agent_each_port(a, count_port, ports);
     for (unsigned c = 0; c < FT_N_CLASSES; c++)
-        json_object_set_new(classes, ft_class_name(c), number(work.by_class[c]));
+        json_object_set_new(classes, ft_class_name(c), report_number(work.by_class[c]));
     json_object_set_new(o, "host", uuid_text(&a->opts.host));
     json_object_set_new(o, "name", text(a->opts.name));
     json_object_set_new(o, "version", text(MN_VERSION));
@@ -107,16 +102,16 @@ json_t *report_status(struct agent *a, uint64_t now)
     json_object_set_new(o, "store", store_status(a));
     json_object_set_new(o, "datapath", text(dp_type(a->opts.dp)));
     json_object_set_new(o, "forwards", json_boolean(agent_forwards(a)));
-    json_object_set_new(o, "workers", number(agent_n_workers(a)));
-    json_object_set_new(o, "bound", number(ports[0]));
-    json_object_set_new(o, "active", number(ports[1]));
-    json_object_set_new(o, "flows", number(work.flows));
+    json_object_set_new(o, "workers", report_number(agent_n_workers(a)));
+    json_object_set_new(o, "bound", report_number(ports[0]));
+    json_object_set_new(o, "active", report_number(ports[1]));
+    json_object_set_new(o, "flows", report_number(work.flows));
     json_object_set_new(o, "flows_by_class", classes);
-    json_object_set_new(o, "flows_due", number(work.due));
-    json_object_set_new(o, "masks", number(work.masks));
-    json_object_set_new(o, "connections", number(state_size(a->state)));
-    json_object_set_new(o, "parked", number(work.parked));
-    json_object_set_new(o, "asking", number(work.asking));
+    json_object_set_new(o, "flows_due", report_number(work.due));
+    json_object_set_new(o, "masks", report_number(work.masks));
+    json_object_set_new(o, "connections", report_number(state_size(a->state)));
+    json_object_set_new(o, "parked", report_number(work.parked));
+    json_object_set_new(o, "asking", report_number(work.asking));
     return o;
 }
 
@@ -145,13 +140,13 @@ static void add_traffic(json_t *row, const struct port_list *l, uint32_t port_no
         const struct dp_port *p = &l->dp_ports[i];
         if (p->port_no != port_no)
             continue;
-        json_object_set_new(row, "rx_packets", number(p->rx_packets));
-        json_object_set_new(row, "rx_bytes", number(p->rx_bytes));
-        json_object_set_new(row, "tx_packets", number(p->tx_packets));
-        json_object_set_new(row, "tx_bytes", number(p->tx_bytes));
-        json_object_set_new(row, "upcalls", number(p->upcalls));
-        json_object_set_new(row, "upcalls_lost", number(p->upcalls_lost));
-        json_object_set_new(row, "limited", number(p->limited));
+        json_object_set_new(row, "rx_packets", report_number(p->rx_packets));
+        json_object_set_new(row, "rx_bytes", report_number(p->rx_bytes));
+        json_object_set_new(row, "tx_packets", report_number(p->tx_packets));
+        json_object_set_new(row, "tx_bytes", report_number(p->tx_bytes));
+        json_object_set_new(row, "upcalls", report_number(p->upcalls));
+        json_object_set_new(row, "upcalls_lost", report_number(p->upcalls_lost));
+        json_object_set_new(row, "limited", report_number(p->limited));
         return;
     }
 }
@@ -170,8 +165,8 @@ static int add_port(const struct agent_port *p, void *aux)
     json_object_set_new(row, "device",
                         text(port ? words_ref(l->agent->topo, port->device, buf) : ""));
     if (p->port_no) {
-        json_object_set_new(row, "number", number(p->port_no));
-        json_object_set_new(row, "key", number(p->tunnel_key));
+        json_object_set_new(row, "number", report_number(p->port_no));
+        json_object_set_new(row, "key", report_number(p->tunnel_key));
         add_traffic(row, l, p->port_no);
     }
     json_array_append_new(l->rows, row);
@@ -218,8 +213,8 @@ static void add_drops(void *worker, void *aux)
     for (uint32_t i = 1; (c = drops_at(d, i)); i++) {
         json_t *row = json_object();
         add_cause(row, l->topo, &c->cause);
-        json_object_set_new(row, "packets", number(c->packets));
-        json_object_set_new(row, "flows", number(c->n_flows));
+        json_object_set_new(row, "packets", report_number(c->packets));
+        json_object_set_new(row, "flows", report_number(c->n_flows));
         json_object_set_new(row, "ago", seconds(since(l->now, c->last_ns)));
         json_array_append_new(l->causes, row);
     }
@@ -229,7 +224,7 @@ static void add_drops(void *worker, void *aux)
         memset(&all, 0xff, sizeof all);
         all.in_port = all.tun_id = 0;
         all.tun_src = ip_none;
-        json_object_set_new(row, "seq", number(drops_n_events(d) - i));
+        json_object_set_new(row, "seq", report_number(drops_n_events(d) - i));
         json_object_set_new(row, "ago", seconds(since(l->now, e->time_ns)));
         json_object_set_new(row, "port", text(words_ref(l->topo, e->port, name)));
         add_cause(row, l->topo, &e->cause);
@@ -289,21 +284,21 @@ json_t *report_memory(struct agent *a)
         agent_ask_worker(a, i, add_memory, &sum);
         agent_ask_worker(a, i, add_work, &work);
     }
-    json_object_set_new(o, "resident", number(resident()));
-    json_object_set_new(o, "topology", number(topo_memory(a->topo)));
-    json_object_set_new(o, "loader", number(s.memory));
-    json_object_set_new(o, "store", number(store_memory(a->opts.store)));
-    json_object_set_new(o, "flows", number(sum.flows));
-    json_object_set_new(o, "connections", number(state_memory(a->state)));
-    json_object_set_new(o, "rule_log", number(rulelog_memory(a->rulelog)));
-    json_object_set_new(o, "drops", number(sum.drops));
-    json_object_set_new(o, "waiting_packets", number(sum.parked));
-    json_object_set_new(o, "neighbour_requests", number(sum.asking));
-    json_object_set_new(o, "work_areas", number(sum.batch));
-    json_object_set_new(o, "datapath", number(process));
-    json_object_set_new(o, "kernel", number(kernel));
-    json_object_set_new(o, "n_flows", number(work.flows));
-    json_object_set_new(o, "n_connections", number(state_size(a->state)));
+    json_object_set_new(o, "resident", report_number(resident()));
+    json_object_set_new(o, "topology", report_number(topo_memory(a->topo)));
+    json_object_set_new(o, "loader", report_number(s.memory));
+    json_object_set_new(o, "store", report_number(store_memory(a->opts.store)));
+    json_object_set_new(o, "flows", report_number(sum.flows));
+    json_object_set_new(o, "connections", report_number(state_memory(a->state)));
+    json_object_set_new(o, "rule_log", report_number(rulelog_memory(a->rulelog)));
+    json_object_set_new(o, "drops", report_number(sum.drops));
+    json_object_set_new(o, "waiting_packets", report_number(sum.parked));
+    json_object_set_new(o, "neighbour_requests", report_number(sum.asking));
+    json_object_set_new(o, "work_areas", report_number(sum.batch));
+    json_object_set_new(o, "datapath", report_number(process));
+    json_object_set_new(o, "kernel", report_number(kernel));
+    json_object_set_new(o, "n_flows", report_number(work.flows));
+    json_object_set_new(o, "n_connections", report_number(state_size(a->state)));
     return o;
 }
 
@@ -321,9 +316,12 @@ static void add_counters(void *worker, void *aux)
 
 static int add_dp_counter(const char *name, uint64_t value, void *aux)
 {
-    json_object_set_new(aux, name, number(value));
+    json_object_set_new(aux, name, report_number(value));
     return 0;
 }
+
+/* The member of that name, of a structure of numbers. */
+#define put(o, numbers, name) json_object_set_new(o, #name, report_number((numbers).name))
 
 static json_t *sync_counters(struct agent *a)
 {
@@ -331,14 +329,14 @@ static json_t *sync_counters(struct agent *a)
     json_t *o = json_object();
 
     agent_sync_status(a, &s);
-    json_object_set_new(o, "changes", number(s.changes));
-    json_object_set_new(o, "reloads", number(s.reloads));
-    json_object_set_new(o, "reads", number(s.reads));
-    json_object_set_new(o, "writes", number(s.writes));
-    json_object_set_new(o, "conflicts", number(s.conflicts));
-    json_object_set_new(o, "broken", number(s.broken));
-    json_object_set_new(o, "ignored", number(s.ignored));
-    json_object_set_new(o, "learns_dropped", number(s.learns_dropped));
+    put(o, s, changes);
+    put(o, s, reloads);
+    put(o, s, reads);
+    put(o, s, writes);
+    put(o, s, conflicts);
+    put(o, s, broken);
+    put(o, s, ignored);
+    put(o, s, learns_dropped);
     return o;
 }
 
@@ -348,13 +346,13 @@ static json_t *connection_counters(struct agent *a)
     json_t *o = json_object();
 
     state_counters(a->state, &c);
-    json_object_set_new(o, "made", number(c.made));
-    json_object_set_new(o, "refreshed", number(c.refreshed));
-    json_object_set_new(o, "received", number(c.received));
-    json_object_set_new(o, "expired", number(c.expired));
-    json_object_set_new(o, "evicted", number(c.evicted));
-    json_object_set_new(o, "conflicts", number(c.conflicts));
-    json_object_set_new(o, "refused", number(c.refused));
+    put(o, c, made);
+    put(o, c, refreshed);
+    put(o, c, received);
+    put(o, c, expired);
+    put(o, c, evicted);
+    put(o, c, conflicts);
+    put(o, c, refused);
     return o;
 }
 
@@ -364,17 +362,17 @@ static json_t *exchange_counts(struct agent *a)
     json_t *o = json_object();
 
     agent_exchange(a, &c);
-    json_object_set_new(o, "told", number(c.told));
-    json_object_set_new(o, "sent", number(c.sent));
-    json_object_set_new(o, "resent", number(c.resent));
-    json_object_set_new(o, "heard", number(c.heard));
-    json_object_set_new(o, "contested", number(c.contested));
-    json_object_set_new(o, "strangers", number(c.strangers));
-    json_object_set_new(o, "malformed", number(c.malformed));
-    json_object_set_new(o, "lost", number(c.lost));
-    json_object_set_new(o, "no_way", number(c.no_way));
-    json_object_set_new(o, "fetched", number(c.fetched));
-    json_object_set_new(o, "fetch_timeouts", number(c.fetch_timeouts));
+    put(o, c, told);
+    put(o, c, sent);
+    put(o, c, resent);
+    put(o, c, heard);
+    put(o, c, contested);
+    put(o, c, strangers);
+    put(o, c, malformed);
+    put(o, c, lost);
+    put(o, c, no_way);
+    put(o, c, fetched);
+    put(o, c, fetch_timeouts);
     return o;
 }
 
@@ -384,10 +382,10 @@ static json_t *log_counters(struct agent *a)
     json_t *o = json_object();
 
     rulelog_counters(a->rulelog, &c);
-    json_object_set_new(o, "written", number(c.written));
-    json_object_set_new(o, "suppressed", number(c.suppressed));
-    json_object_set_new(o, "lost", number(c.lost));
-    json_object_set_new(o, "failed", number(c.failed));
+    put(o, c, written);
+    put(o, c, suppressed);
+    put(o, c, lost);
+    put(o, c, failed);
     return o;
 }
 
@@ -398,7 +396,7 @@ json_t *report_counters(struct agent *a)
 
     for (unsigned i = 0; i < agent_n_workers(a); i++)
         agent_ask_worker(a, i, add_counters, &sum);
-#define X(name) json_object_set_new(agent, #name, number(sum.name));
+#define X(name) json_object_set_new(agent, #name, report_number(sum.name));
     WORKER_COUNTERS(X)
 #undef X
     dp_counters(a->opts.dp, add_dp_counter, dp);

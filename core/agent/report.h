@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "agent/agent.h"
+#include "base/clock.h"
 
 json_t *report_status(struct agent *a, uint64_t now);
 json_t *report_ports(struct agent *a);
@@ -19,6 +20,18 @@ json_t *report_counters(struct agent *a);
  * and, on this host, of what was sent to it.  Named by id, name or interface; null: not bound here.
  */
 json_t *report_why(struct agent *a, const char *port, uint64_t now);
+
+/* Parts of them. */
+static inline json_t *report_number(uint64_t n)
+{
+    return json_integer((json_int_t)n);
+}
+
+/* Seconds that have passed since then; 0 when it is still to come. */
+static inline json_t *report_since(uint64_t now, uint64_t then)
+{
+    return report_number(now > then ? (now - then) / NSEC_PER_SEC : 0);
+}
 
 /* Long answers, in pages: {NAME:[...],"more":BOOL}. */
 struct listing {

@@ -22,16 +22,6 @@ static bool concerns(const struct connections *l, const struct state_rec *r)
            ip_equal(&r->to, &l->address);
 }
 
-static json_t *number(uint64_t n)
-{
-    return json_integer((json_int_t)n);
-}
-
-static json_t *seconds(uint64_t now, uint64_t then)
-{
-    return number(now > then ? (now - then) / NSEC_PER_SEC : 0);
-}
-
 static void set_endpoint(json_t *row, const char *name, const struct ip *ip, uint16_t port)
 {
     char buf[ENDPOINT_SIZE];
@@ -56,8 +46,8 @@ static json_t *record_row(const struct topo *t, const struct state_info *info, u
     json_object_set_new(row, "device", json_string(words_ref(t, r->device, name)));
     json_object_set_new(row, "device_id", json_string(uuid_format(topo_id(t, r->device), id)));
     json_object_set_new(row, "origin", json_string(origins[info->origin]));
-    json_object_set_new(row, "age", seconds(now, info->made_ns));
-    json_object_set_new(row, "idle", seconds(now, info->used_ns));
+    json_object_set_new(row, "age", report_since(now, info->made_ns));
+    json_object_set_new(row, "idle", report_since(now, info->used_ns));
     return row;
 }
 

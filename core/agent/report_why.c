@@ -149,16 +149,6 @@ static int most_lately(const void *a, const void *b)
     return x->last_ns > y->last_ns ? -1 : x->last_ns < y->last_ns;
 }
 
-static json_t *number(uint64_t n)
-{
-    return json_integer((json_int_t)n);
-}
-
-static json_t *seconds(uint64_t now, uint64_t then)
-{
-    return number(now > then ? (now - then) / NSEC_PER_SEC : 0);
-}
-
 static json_t *cause_row(const struct inquiry *q, const struct cause *c)
 {
     const struct topo *t = q->agent->topo;
@@ -177,9 +167,9 @@ static json_t *cause_row(const struct inquiry *q, const struct cause *c)
         json_string(words_object(t, (enum topo_kind)c->cause.kind, &c->cause.object, words)));
     if (c->cause.kind == TOPO_RULE && (rule = words_find_rule(t, &c->cause.object, &chain, &place)))
         json_object_set_new(row, "rule", json_string(words_rule(t, rule, words)));
-    json_object_set_new(row, "packets", number(c->packets));
-    json_object_set_new(row, "last_minute", number(c->minute));
-    json_object_set_new(row, "ago", seconds(q->now, MAX(c->last_ns, c->event_ns)));
+    json_object_set_new(row, "packets", report_number(c->packets));
+    json_object_set_new(row, "last_minute", report_number(c->minute));
+    json_object_set_new(row, "ago", report_since(q->now, MAX(c->last_ns, c->event_ns)));
     if (c->event_ns) {
         memset(&all, 0xff, sizeof all);
         all.in_port = all.tun_id = 0;
@@ -198,10 +188,10 @@ static int add_traffic(const struct dp_port *p, void *aux)
 
     if (!q->port.port_no || p->port_no != q->port.port_no)
         return 0;
-    json_object_set_new(o, "sent", number(p->rx_packets));
-    json_object_set_new(o, "received", number(p->tx_packets));
-    json_object_set_new(o, "over_limit", number(p->limited));
-    json_object_set_new(o, "first_packets_lost", number(p->upcalls_lost));
+    json_object_set_new(o, "sent", report_number(p->rx_packets));
+    json_object_set_new(o, "received", report_number(p->tx_packets));
+    json_object_set_new(o, "over_limit", report_number(p->limited));
+    json_object_set_new(o, "first_packets_lost", report_number(p->upcalls_lost));
     return 1;
 }
 
@@ -230,7 +220,7 @@ json_t *report_why(struct agent *a, const char *name, uint64_t now)
                       q->port.state, "drops", rows);
         dp_port_each(a->opts.dp, add_traffic, (void *[]){q, o});
         if (p && p->max_kbps)
-            json_object_set_new(o, "limit_kbps", number(p->max_kbps));
+            json_object_set_new(o, "limit_kbps", report_number(p->max_kbps));
         if (p && !p->admin_up)
             json_object_set_new(o, "state", json_string("administratively down"));
     }

@@ -19,11 +19,6 @@ _Static_assert(sizeof(struct fp_key_head) == 32 && sizeof(struct fp_narrow) == 4
                    sizeof(struct fp_flow) == 96,
                "layouts of ebpf_abi.h");
 
-static uint16_t be16(uint16_t v)
-{
-    return __builtin_bswap16(v);
-}
-
 static bool is_ip6(const struct flow_key *key, const struct flow_key *mask)
 {
     return mask->eth_type == 0xffff && key->eth_type == ETH_TYPE_IP6;
@@ -38,7 +33,7 @@ static bool has_mapped(const struct flow_key *key, const struct flow_key *mask)
 static void head_from(const struct flow_key *f, struct fp_key_head *h)
 {
     h->in_port = f->in_port;
-    h->eth_type = be16(f->eth_type);
+    h->eth_type = htons(f->eth_type);
     h->vlan_tci = f->vlan_tci;
     memcpy(h->macs, f->eth_dst.b, 6);
     memcpy(h->macs + 6, f->eth_src.b, 6);
@@ -46,8 +41,8 @@ static void head_from(const struct flow_key *f, struct fp_key_head *h)
     h->tos = f->ip_tos;
     h->proto = f->ip_proto;
     h->frag = f->ip_frag;
-    h->tp_src = be16(f->tp_src);
-    h->tp_dst = be16(f->tp_dst);
+    h->tp_src = htons(f->tp_src);
+    h->tp_dst = htons(f->tp_dst);
 }
 
 /* 'key' is what packets of its kind have, as far as the mask looks: else the flow never matches. */
@@ -96,14 +91,14 @@ void ebpf_key_to(const union fp_key *k, bool wide, const struct flow_key *mask,
 {
     *key = (struct flow_key){
         .in_port = k->h.in_port,
-        .eth_type = be16(k->h.eth_type),
+        .eth_type = htons(k->h.eth_type),
         .vlan_tci = k->h.vlan_tci,
         .tcp_flags = k->h.tcp_flags,
         .ip_tos = k->h.tos,
         .ip_proto = k->h.proto,
         .ip_frag = k->h.frag,
-        .tp_src = be16(k->h.tp_src),
-        .tp_dst = be16(k->h.tp_dst),
+        .tp_src = htons(k->h.tp_src),
+        .tp_dst = htons(k->h.tp_dst),
     };
     memcpy(key->eth_dst.b, k->h.macs, 6);
     memcpy(key->eth_src.b, k->h.macs + 6, 6);
@@ -179,8 +174,8 @@ int ebpf_out_from(struct ebpf_dp *d, const struct flow_out *out, const struct fl
         .vlan_tci = out->vlan_tci & (uint16_t)~FLOW_VLAN_PRESENT,
         .tos = out->ip_tos,
         .tun_tos = out->tun_tos,
-        .tp_src = be16(out->tp_src),
-        .tp_dst = be16(out->tp_dst),
+        .tp_src = htons(out->tp_src),
+        .tp_dst = htons(out->tp_dst),
     };
     memcpy(o->macs, out->eth_dst.b, 6);
     memcpy(o->macs + 6, out->eth_src.b, 6);
@@ -214,8 +209,8 @@ void ebpf_out_to(struct ebpf_dp *d, const struct fp_out *o, bool ip6, struct flo
     out->ttl_dec = o->ttl_dec;
     out->vlan_tci = o->set & FLOW_PUSH_VLAN ? o->vlan_tci | FLOW_VLAN_PRESENT : 0;
     out->ip_tos = o->tos;
-    out->tp_src = be16(o->tp_src);
-    out->tp_dst = be16(o->tp_dst);
+    out->tp_src = htons(o->tp_src);
+    out->tp_dst = htons(o->tp_dst);
     memcpy(out->eth_dst.b, o->macs, 6);
     memcpy(out->eth_src.b, o->macs + 6, 6);
     if (o->set & FLOW_SET_IP_SRC)

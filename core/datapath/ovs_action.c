@@ -19,11 +19,6 @@
 #define SETS_IP (FLOW_SET_IP_SRC | FLOW_SET_IP_DST | FLOW_SET_TOS | FLOW_DEC_TTL)
 #define SETS_TP (FLOW_SET_TP_SRC | FLOW_SET_TP_DST)
 
-static uint16_t be16(uint16_t v)
-{
-    return __builtin_bswap16(v);
-}
-
 static bool is_exact_ip(const struct dp_flow *f)
 {
     return f->mask.eth_type == 0xffff &&
@@ -141,11 +136,11 @@ static void set_ports(struct ovs_buf *b, const struct flow_out *out, uint8_t pro
     uint16_t v[2] = {0}, m[2] = {0};
 
     if (out->set & FLOW_SET_TP_SRC) {
-        v[0] = be16(out->tp_src);
+        v[0] = htons(out->tp_src);
         m[0] = 0xffff;
     }
     if (out->set & FLOW_SET_TP_DST) {
-        v[1] = be16(out->tp_dst);
+        v[1] = htons(out->tp_dst);
         m[1] = 0xffff;
     }
     put_set(b,
@@ -171,8 +166,8 @@ static void put_sets(struct ovs_buf *b, const struct dp_flow *f, const struct fl
     if (out->set & SETS_TP && f->key.ip_frag != FLOW_FRAG_LATER)
         set_ports(b, out, f->key.ip_proto);
     if (out->set & FLOW_PUSH_VLAN) {
-        struct ovs_action_push_vlan v = {.vlan_tpid = be16(ETH_TYPE_VLAN),
-                                         .vlan_tci = be16(out->vlan_tci | FLOW_VLAN_PRESENT)};
+        struct ovs_action_push_vlan v = {.vlan_tpid = htons(ETH_TYPE_VLAN),
+                                         .vlan_tci = htons(out->vlan_tci | FLOW_VLAN_PRESENT)};
 
         ovs_put(b, OVS_ACTION_ATTR_PUSH_VLAN, &v, sizeof v);
     }

@@ -17,11 +17,6 @@
 #define TYPE_MPLS 0x8847
 #define TYPE_NSH  0x894f
 
-static uint16_t be16(uint16_t v)
-{
-    return __builtin_bswap16(v);
-}
-
 static bool is_tag(uint16_t eth_type)
 {
     return eth_type == ETH_TYPE_VLAN || eth_type == ETH_TYPE_QINQ;
@@ -70,7 +65,7 @@ static void put_ip6(struct ovs_buf *b, const struct flow_key *k, int ttl)
 static void put_arp(struct ovs_buf *b, const struct flow_key *k)
 {
     struct ovs_key_arp a = {
-        .arp_sip = ip_to4(&k->ip_src), .arp_tip = ip_to4(&k->ip_dst), .arp_op = be16(k->ip_proto)};
+        .arp_sip = ip_to4(&k->ip_src), .arp_tip = ip_to4(&k->ip_dst), .arp_op = htons(k->ip_proto)};
 
     ovs_put(b, OVS_KEY_ATTR_ARP, &a, sizeof a);
 }
@@ -78,7 +73,7 @@ static void put_arp(struct ovs_buf *b, const struct flow_key *k)
 /* 'key' says which attributes its packets have, 'k' (it, or its mask) what is in them. */
 static void put_l4(struct ovs_buf *b, const struct flow_key *key, const struct flow_key *k)
 {
-    uint16_t ports[2] = {be16(k->tp_src), be16(k->tp_dst)};
+    uint16_t ports[2] = {htons(k->tp_src), htons(k->tp_dst)};
     uint8_t type_code[2] = {(uint8_t)k->tp_src, (uint8_t)k->tp_dst};
     bool ip6 = key->eth_type == ETH_TYPE_IP6;
 
@@ -87,7 +82,7 @@ static void put_l4(struct ovs_buf *b, const struct flow_key *key, const struct f
     switch (key->ip_proto) {
     case IPPROTO_TCP:
         ovs_put(b, OVS_KEY_ATTR_TCP, ports, sizeof ports);
-        ovs_put_u16(b, OVS_KEY_ATTR_TCP_FLAGS, be16(k->tcp_flags & 0xfff));
+        ovs_put_u16(b, OVS_KEY_ATTR_TCP_FLAGS, htons(k->tcp_flags & 0xfff));
         break;
     case IPPROTO_UDP:
         ovs_put(b, OVS_KEY_ATTR_UDP, ports, sizeof ports);
@@ -114,7 +109,7 @@ static void put_inner(struct ovs_buf *b, const struct flow_key *key, const struc
                       int ttl)
 {
     if (k != key || k->eth_type) /* none means 802.3, in a key */
-        ovs_put_u16(b, OVS_KEY_ATTR_ETHERTYPE, be16(k->eth_type));
+        ovs_put_u16(b, OVS_KEY_ATTR_ETHERTYPE, htons(k->eth_type));
     switch (key->eth_type) {
     case ETH_TYPE_IP:
         put_ip4(b, k, ttl);
@@ -139,8 +134,8 @@ static void put_inner(struct ovs_buf *b, const struct flow_key *key, const struc
 
 static uint32_t begin_tag(struct ovs_buf *b, bool is_mask, uint16_t tpid, uint16_t tci)
 {
-    ovs_put_u16(b, OVS_KEY_ATTR_ETHERTYPE, is_mask ? 0xffff : be16(tpid));
-    ovs_put_u16(b, OVS_KEY_ATTR_VLAN, be16(tci | FLOW_VLAN_PRESENT));
+    ovs_put_u16(b, OVS_KEY_ATTR_ETHERTYPE, is_mask ? 0xffff : htons(tpid));
+    ovs_put_u16(b, OVS_KEY_ATTR_VLAN, htons(tci | FLOW_VLAN_PRESENT));
     return ovs_nest(b, OVS_KEY_ATTR_ENCAP);
 }
 

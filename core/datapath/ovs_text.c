@@ -1,4 +1,5 @@
 /* The kernel's flow attributes in our words: keys as flow keys, actions as text. */
+#include <arpa/inet.h>
 #include <netlink/attr.h>
 
 #include "base/mem.h"
@@ -7,11 +8,6 @@
 #include "packet/packet.h"
 
 #define NESTING 4 /* clones in clones: deeper ones are "..." */
-
-static uint16_t be16(uint16_t v)
-{
-    return __builtin_bswap16(v);
-}
 
 static bool holds(const struct nlattr *a, size_t size)
 {
@@ -72,7 +68,7 @@ static void read_arp(const struct nlattr *a, struct flow_key *k)
     memcpy(&v, nla_data(a), sizeof v);
     k->ip_src = ip_from4(v.arp_sip);
     k->ip_dst = ip_from4(v.arp_tip);
-    k->ip_proto = (uint8_t)be16(v.arp_op);
+    k->ip_proto = (uint8_t)htons(v.arp_op);
 }
 
 static void read_ethernet(const struct nlattr *a, struct flow_key *k)
@@ -106,11 +102,11 @@ static void read_key(const struct nlattr *nest, struct flow_key *k, unsigned dep
             break;
         case OVS_KEY_ATTR_ETHERTYPE: /* of the frame: behind one tag, or the second tag's */
             if (holds(a, 2) && !(tagged && !depth))
-                k->eth_type = be16(nla_get_u16(a));
+                k->eth_type = htons(nla_get_u16(a));
             break;
         case OVS_KEY_ATTR_VLAN:
             if (holds(a, 2) && !depth)
-                k->vlan_tci = be16(nla_get_u16(a));
+                k->vlan_tci = htons(nla_get_u16(a));
             break;
         case OVS_KEY_ATTR_ENCAP:
             if (!depth)
@@ -133,8 +129,8 @@ static void read_key(const struct nlattr *nest, struct flow_key *k, unsigned dep
         case OVS_KEY_ATTR_SCTP:
             if (holds(a, sizeof two)) {
                 memcpy(two, nla_data(a), sizeof two);
-                k->tp_src = be16(two[0]);
-                k->tp_dst = be16(two[1]);
+                k->tp_src = htons(two[0]);
+                k->tp_dst = htons(two[1]);
             }
             break;
         case OVS_KEY_ATTR_ICMP:
@@ -145,7 +141,7 @@ static void read_key(const struct nlattr *nest, struct flow_key *k, unsigned dep
             }
             break;
         case OVS_KEY_ATTR_TCP_FLAGS:
-            k->tcp_flags = holds(a, 2) ? be16(nla_get_u16(a)) : 0;
+            k->tcp_flags = holds(a, 2) ? htons(nla_get_u16(a)) : 0;
             break;
         }
     }
@@ -253,7 +249,7 @@ static void action(const struct nlattr *a, struct strbuf *sb, unsigned depth)
         if (!holds(a, sizeof v))
             break;
         memcpy(&v, nla_data(a), sizeof v);
-        sb_printf(sb, "push_vlan=%u", be16(v.vlan_tci) & FLOW_VLAN_VID);
+        sb_printf(sb, "push_vlan=%u", htons(v.vlan_tci) & FLOW_VLAN_VID);
         break;
     case OVS_ACTION_ATTR_POP_VLAN:
         sb_add(sb, "pop_vlan");

@@ -3,11 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char *str(const json_t *obj, const char *key)
-{
-    return json_string_value(json_object_get(obj, key));
-}
-
 static bool same(const char *a, const char *b)
 {
     return a && b && !strcmp(a, b);
@@ -41,10 +36,12 @@ static int check_link(struct plan *p, const struct object *o)
     struct object *peer;
     int rc = follow(p, o->after, "peerId", ST_PORT, &peer);
 
-    if (rc || !peer || same(str(o->before ? o->before : NULL, "peerId"), str(o->after, "peerId")))
+    if (rc || !peer ||
+        same(json_str(o->before ? o->before : NULL, "peerId"), json_str(o->after, "peerId")))
         return rc;
-    const char *bridge = str(o->after, "bridgeId"), *other = str(peer->after, "bridgeId");
-    if (same(bridge, other) || same(str(o->after, "routerId"), str(peer->after, "routerId")))
+    const char *bridge = json_str(o->after, "bridgeId"), *other = json_str(peer->after, "bridgeId");
+    if (same(bridge, other) ||
+        same(json_str(o->after, "routerId"), json_str(peer->after, "routerId")))
         return plan_error(p, -EBUSY, o, "peerId",
                           "Ports are not linkable: both are of the same device");
     if (bridge && other && has_vlan(o->after) == has_vlan(peer->after))
@@ -80,9 +77,9 @@ static int vlan_uplink_key(struct plan *p, const json_t *port, char **key)
     const json_t *peer;
     int rc = follow_body(p, port, "peerId", ST_PORT, &peer);
 
-    if (!rc && peer && str(port, "bridgeId") && !has_vlan(port) && str(peer, "bridgeId") &&
-        has_vlan(peer))
-        *key = mem_printf("bridgeId,peerId=%s", str(port, "bridgeId"));
+    if (!rc && peer && json_str(port, "bridgeId") && !has_vlan(port) &&
+        json_str(peer, "bridgeId") && has_vlan(peer))
+        *key = mem_printf("bridgeId,peerId=%s", json_str(port, "bridgeId"));
     return rc;
 }
 
@@ -95,7 +92,7 @@ static int check_bound_host(struct plan *p, const struct object *o)
     size_t n;
 
     if (!json_uuid(o->after, "hostId", &host) ||
-        (o->before && same(str(o->before, "hostId"), str(o->after, "hostId"))))
+        (o->before && same(json_str(o->before, "hostId"), json_str(o->after, "hostId"))))
         return 0;
     int rc = plan_referrers(p, ST_HOST, &host, ST_TUNNEL_ZONE_HOST, "hostId", &members, &n);
     if (!rc && !n) {
@@ -122,7 +119,7 @@ static int check_same_device(struct plan *p, const struct object *o, const char 
     struct object *port;
     int rc = follow(p, o->after, port_attr, ST_PORT, &port);
 
-    if (rc || !port || same(str(port->after, device_attr), str(o->after, device_attr)))
+    if (rc || !port || same(json_str(port->after, device_attr), json_str(o->after, device_attr)))
         return rc;
     return plan_error(p, -EINVAL, o, port_attr, "%s", message);
 }
@@ -132,7 +129,7 @@ static int check_router_port(struct plan *p, const struct object *o, const char 
     struct object *port;
     int rc = follow(p, o->after, attr, ST_PORT, &port);
 
-    if (rc || !port || str(port->after, "routerId"))
+    if (rc || !port || json_str(port->after, "routerId"))
         return rc;
     return plan_error(p, -EINVAL, o, attr, "is not a port of a router");
 }
@@ -142,7 +139,7 @@ static int check_zone_type(struct plan *p, const struct object *o)
     struct object *zone;
     int rc = follow(p, o->after, "tunnelZoneId", ST_TUNNEL_ZONE, &zone);
 
-    if (rc || !zone || same(str(zone->after, "type"), "vtep"))
+    if (rc || !zone || same(json_str(zone->after, "type"), "vtep"))
         return rc;
     return plan_error(p, -EINVAL, o, "tunnelZoneId", "Tunnel zone is not of type VTEP");
 }
@@ -153,8 +150,8 @@ static int overlay_key(struct plan *p, const json_t *member, char **key)
     const json_t *zone;
     int rc = follow_body(p, member, "tunnelZoneId", ST_TUNNEL_ZONE, &zone);
 
-    if (!rc && zone && !same(str(zone, "type"), "vtep"))
-        *key = mem_printf("hostId=%s", str(member, "hostId"));
+    if (!rc && zone && !same(json_str(zone, "type"), "vtep"))
+        *key = mem_printf("hostId=%s", json_str(member, "hostId"));
     return rc;
 }
 
@@ -172,7 +169,7 @@ static int compare_host(json_t *obj, void *aux)
     json_array_foreach (json_object_get(obj, "addresses"), i, v)
         if (same(json_string_value(v), s->address))
             s->found = true;
-    if (same(str(obj, "ipAddress"), s->address))
+    if (same(json_str(obj, "ipAddress"), s->address))
         s->found = true;
     return s->found;
 }
@@ -180,7 +177,7 @@ static int compare_host(json_t *obj, void *aux)
 /* VTEPs are few and made by hand: all hosts are looked at. */
 static int check_vtep_address(struct plan *p, const struct object *o)
 {
-    struct host_search s = {str(o->after, "managementIp"), false};
+    struct host_search s = {json_str(o->after, "managementIp"), false};
 
     if (o->before)
         return 0;
@@ -202,14 +199,14 @@ static int check_insertion(struct plan *p, const struct object *o)
     } ends[] = {{"portId", "srvInsertionIds", "has a service behind it and can't be inspected"},
                 {"srvPortId", "insertionIds", "is inspected itself and can't be a service's"}};
 
-    if (same(str(o->after, "portId"), str(o->after, "srvPortId")))
+    if (same(json_str(o->after, "portId"), json_str(o->after, "srvPortId")))
         return plan_error(p, -EINVAL, o, "srvPortId", "is the inspected port itself");
     for (unsigned i = 0; i < ARRAY_SIZE(ends); i++) {
         struct object *port;
         int rc = follow(p, o->after, ends[i].attr, ST_PORT, &port);
         if (rc || !port)
             return rc;
-        if (!str(port->after, "bridgeId"))
+        if (!json_str(port->after, "bridgeId"))
             return plan_error(p, -EINVAL, o, ends[i].attr, "is not a port of a bridge");
         if (json_array_size(json_object_get(port->after, ends[i].taken)))
             return plan_error(p, -EBUSY, o, ends[i].attr, "%s", ends[i].what);
@@ -235,11 +232,11 @@ static int check_shared_service(struct plan *p, const struct object *o)
     int rc = plan_referrers(p, ST_PORT, &port, ST_L2INSERTION, "srvPortId", &others, &n);
     for (size_t i = 0; !rc && i < n; i++) {
         rc = plan_load(p, ST_L2INSERTION, &others[i], &other);
-        if (!rc && !same(str(other->after, "mac"), str(o->after, "mac")) &&
+        if (!rc && !same(json_str(other->after, "mac"), json_str(o->after, "mac")) &&
             (!vlan_of(o->after) || !vlan_of(other->after)))
             rc = plan_error(p, -EBUSY, o, "vlan",
                             "the service inspects %s too: each needs a VLAN on its way there",
-                            str(other->after, "mac"));
+                            json_str(other->after, "mac"));
         rc = rc == -ENOENT ? 0 : rc;
     }
     free(others);

@@ -7,11 +7,6 @@
 
 enum { VNI_FIRST = 10000, VNI_LAST = 0xffffff, VNI_TRIES = 64 };
 
-static const char *str(const json_t *obj, const char *key)
-{
-    return json_string_value(json_object_get(obj, key));
-}
-
 static int choose_vni(struct plan *p, struct object *bridge)
 {
     char key[32], path[STORE_PATH_MAX];
@@ -43,7 +38,8 @@ static void vxlan_port_id(const json_t *binding, struct uuid *id)
 {
     char key[2 * UUID_STRLEN + 16];
 
-    snprintf(key, sizeof key, "vxlan %s %s", str(binding, "networkId"), str(binding, "vtepId"));
+    snprintf(key, sizeof key, "vxlan %s %s", json_str(binding, "networkId"),
+             json_str(binding, "vtepId"));
     generated_id(key, id);
 }
 
@@ -63,8 +59,8 @@ static int add_port(struct plan *p, const json_t *binding)
         rc = choose_vni(p, bridge);
     if (rc)
         return rc;
-    json_t *attrs = json_pack("{s:s,s:s,s:b}", "bridgeId", str(binding, "networkId"), "vtepId",
-                              str(binding, "vtepId"), "adminStateUp", 1);
+    json_t *attrs = json_pack("{s:s,s:s,s:b}", "bridgeId", json_str(binding, "networkId"), "vtepId",
+                              json_str(binding, "vtepId"), "adminStateUp", 1);
     return plan_create(p, ST_PORT, &id, attrs, 0, NULL);
 }
 
@@ -80,7 +76,7 @@ static int drop_port(struct plan *p, const json_t *binding)
     int rc = plan_referrers(p, ST_BRIDGE, &network, ST_VTEP_BINDING, "networkId", &others, &n);
     for (size_t i = 0; !rc && i < n; i++) {
         rc = plan_load(p, ST_VTEP_BINDING, &others[i], &other);
-        if (!rc && !strcmp(str(other->after, "vtepId"), str(binding, "vtepId")))
+        if (!rc && !strcmp(json_str(other->after, "vtepId"), json_str(binding, "vtepId")))
             needed = true;
         rc = rc == -ENOENT ? 0 : rc;
     }

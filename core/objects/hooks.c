@@ -4,11 +4,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-static const char *str(const json_t *obj, const char *key)
-{
-    return obj ? json_string_value(json_object_get(obj, key)) : NULL;
-}
-
 static bool same(const char *a, const char *b)
 {
     return a == b || (a && b && !strcmp(a, b));
@@ -39,7 +34,7 @@ static int unlink_peer(struct plan *p, const struct object *o, const struct sche
     int rc = plan_load(p, a->ref, &id, &peer);
     if (rc)
         return rc == -ENOENT ? 0 : rc;
-    if (same(str(peer->after, a->peer_json), uuid_format(&o->key.id, text)))
+    if (same(json_str(peer->after, a->peer_json), uuid_format(&o->key.id, text)))
         json_object_del(peer->after, a->peer_json);
     return 0;
 }
@@ -60,7 +55,7 @@ static int link_peer(struct plan *p, const struct object *o, const struct schema
     int rc = plan_load(p, a->ref, &id, &peer);
     if (rc)
         return rc;
-    const char *taken = str(peer->after, a->peer_json);
+    const char *taken = json_str(peer->after, a->peer_json);
     if (same(taken, text))
         return 0;
     if (taken)
@@ -76,7 +71,7 @@ static int mutual(struct plan *p, const struct object *o, const json_t *before)
     for (const struct schema_attr *a = schema_types[o->key.type].attrs; !rc && a->name; a++) {
         if (!a->peer_json)
             continue;
-        const char *was = str(before, a->json), *is = str(o->after, a->json);
+        const char *was = json_str(before, a->json), *is = json_str(o->after, a->json);
         if (same(was, is))
             continue;
         if (was && is)
@@ -173,10 +168,10 @@ static int add_local_route(struct plan *p, const struct object *port, const char
 
     local_route_id(port, address, &id);
     snprintf(dst, sizeof dst, "%s/%d", address, six ? 128 : 32);
-    json_t *route =
-        json_pack("{s:s,s:s,s:s,s:s,s:s,s:i}", "type", "Local", "routerId",
-                  str(port->after, "routerId"), "nextHopPort", uuid_format(&port->key.id, port_id),
-                  "dstNetworkAddr", dst, "srcNetworkAddr", six ? "::/0" : "0.0.0.0/0", "weight", 0);
+    json_t *route = json_pack("{s:s,s:s,s:s,s:s,s:s,s:i}", "type", "Local", "routerId",
+                              json_str(port->after, "routerId"), "nextHopPort",
+                              uuid_format(&port->key.id, port_id), "dstNetworkAddr", dst,
+                              "srcNetworkAddr", six ? "::/0" : "0.0.0.0/0", "weight", 0);
     return plan_create(p, ST_ROUTE, &id, route, 0, NULL);
 }
 
@@ -213,10 +208,10 @@ static int sync_local_routes(struct plan *p, const struct object *o, const json_
 
 static int port_changed(struct plan *p, struct object *o, const json_t *before)
 {
-    const char *was = str(before, "hostId");
+    const char *was = json_str(before, "hostId");
     int rc = 0;
 
-    if (!before && str(o->after, "routerId") && !str(o->after, "portMac")) {
+    if (!before && json_str(o->after, "routerId") && !json_str(o->after, "portMac")) {
         char text[MAC_STRLEN];
         struct mac mac;
         mac_random(&mac);
@@ -224,7 +219,7 @@ static int port_changed(struct plan *p, struct object *o, const json_t *before)
     }
     if (!before && !json_object_get(o->after, "tunnelKey"))
         rc = choose_tunnel_key(p, o);
-    if (was && !same(was, str(o->after, "hostId")))
+    if (was && !same(was, json_str(o->after, "hostId")))
         json_object_set_new(o->after, "previousHostId", json_string(was));
     return rc ? rc : sync_local_routes(p, o, before);
 }

@@ -55,6 +55,11 @@ int ref_compare(const void *a, const void *b);
 void refs_remove(enum schema_type_id type, json_t *obj, const char *path,
                  const struct uuid *target);
 bool json_uuid(const json_t *obj, const char *key, struct uuid *id); /* false: absent */
+/* The text of a member, borrowed; null: it is none, or there is no object. */
+static inline const char *json_str(const json_t *obj, const char *key)
+{
+    return json_string_value(json_object_get(obj, key));
+}
 
 /* read.c */
 bool name_indexed(const struct schema_type *t);

@@ -175,11 +175,6 @@ int sync_load_device(struct sync *s, struct device_item *d)
     return rc;
 }
 
-static int compare_ids(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof(struct uuid));
-}
-
 /* The routes as they are, with those of 'ids' (sorted) read again. */
 static int change_routes(struct sync *s, struct device_item *d, const uuids *ids,
                          struct topo_lpm **out)
@@ -192,7 +187,7 @@ static int change_routes(struct sync *s, struct device_item *d, const uuids *ids
     int rc = sync_bodies(s, ST_ROUTE, ids->v, ids->n, bodies);
 
     for (size_t i = 0; i < n_old; i++) {
-        if (!bsearch(&old[i].id, ids->v, ids->n, sizeof *ids->v, compare_ids))
+        if (!bsearch(&old[i].id, ids->v, ids->n, sizeof *ids->v, sync_by_id))
             routes[n++] = old[i];
     }
     for (size_t i = 0; i < ids->n; i++) {

@@ -81,11 +81,6 @@ static int add(struct sync *s, struct group_item *g, const struct uuid *ids, siz
     return rc;
 }
 
-static int compare_ids(const void *pa, const void *pb)
-{
-    return memcmp(pa, pb, sizeof(struct uuid));
-}
-
 /* All members by their ids; only those that aren't known are read. */
 static int compare_members(struct sync *s, struct group_item *g)
 {
@@ -101,7 +96,7 @@ static int compare_members(struct sync *s, struct group_item *g)
             vec_add(&fresh, ids[i]);
     }
     for (size_t i = 0; i < g->members.n; i++) {
-        if (!n || !bsearch(&g->members.v[i].id, ids, n, sizeof *ids, compare_ids))
+        if (!n || !bsearch(&g->members.v[i].id, ids, n, sizeof *ids, sync_by_id))
             vec_add(&old, g->members.v[i].id);
     }
     for (size_t i = 0; i < old.n; i++)
