@@ -1,32 +1,5 @@
 /* The ZooKeeper store on three servers that are killed under it. */
-#include "store_conformance.h"
-#include "store_zk.h"
-
-static const bool other_processes = true;
-static struct zk_ensemble zk;
-
-static void fresh_url(char *url, size_t size)
-{
-    static int n;
-    char root[32];
-
-    snprintf(root, sizeof root, "/t/%d", n++);
-    zk_url(&zk, root, url, size);
-}
-
-static int begin(void **state)
-{
-    (void)state;
-    zk_begin(&zk, 3);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    zk_end(&zk);
-    return 0;
-}
+#include "store_zk_suite.h"
 
 /* Writes pairs, each in one commit, and notes which were acknowledged. */
 struct journal {
@@ -193,14 +166,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(each_is_restarted),
         cmocka_unit_test(sessions_expire),
     };
-    int rc = run_role(conformance_roles, argc, argv);
 
-    if (rc >= 0)
-        return rc;
-    if (zk_missing()) {
-        puts(zk_missing());
-        return 77;
-    }
-    cmocka_set_test_filter(getenv("TEST"));
-    return cmocka_run_group_tests(tests, begin, end);
+    return suite_main(argc, argv, 3, tests, ARRAY_SIZE(tests));
 }

@@ -1,31 +1,4 @@
-#include "store_conformance.h"
-#include "store_zk.h"
-
-static const bool other_processes = true;
-static struct zk_ensemble zk;
-
-static void fresh_url(char *url, size_t size)
-{
-    static int n;
-    char root[32];
-
-    snprintf(root, sizeof root, "/t/%d", n++);
-    zk_url(&zk, root, url, size);
-}
-
-static int begin(void **state)
-{
-    (void)state;
-    zk_begin(&zk, 1);
-    return 0;
-}
-
-static int end(void **state)
-{
-    (void)state;
-    zk_end(&zk);
-    return 0;
-}
+#include "store_zk_suite.h"
 
 static void malformed_urls_are_refused(void **state)
 {
@@ -357,14 +330,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_frozen_server_is_timed_out),
         cmocka_unit_test(watches_miss_nothing_in_turmoil),
     };
-    int rc = run_role(conformance_roles, argc, argv);
 
-    if (rc >= 0)
-        return rc;
-    if (zk_missing()) {
-        puts(zk_missing());
-        return 77;
-    }
-    cmocka_set_test_filter(getenv("TEST"));
-    return cmocka_run_group_tests(tests, begin, end);
+    return suite_main(argc, argv, 1, tests, ARRAY_SIZE(tests));
 }
