@@ -14,12 +14,17 @@ static struct zone_member *member(struct zone_item *z, const struct uuid *id)
     return NULL;
 }
 
+/* Whose membership that was, or is now, goes to 'hosts' unless that is null. */
 static void set_member(struct sync *s, struct zone_item *z, const struct uuid *id,
-                       const json_t *body)
+                       const json_t *body, refs *hosts)
 {
     struct zone_member m = {.id = *id, .host = sync_body_ref(s, body, "hostId", TOPO_HOST)};
     struct zone_member *old = member(z, id);
 
+    if (hosts && old)
+        vec_add(hosts, old->host);
+    if (hosts && m.host && (!old || old->host != m.host))
+        vec_add(hosts, m.host);
     if (!m.host || !sync_body_ip(body, "ipAddress", &m.ip)) {
         if (old)
             *old = z->members[--z->n];
@@ -35,33 +40,33 @@ static void set_member(struct sync *s, struct zone_item *z, const struct uuid *i
     *old = m;
 }
 
-static int read_members(struct sync *s, struct zone_item *z, const struct uuid *ids, size_t n)
+static int read_members(struct sync *s, struct zone_item *z, const struct uuid *ids, size_t n,
+                        refs *hosts)
 {
     json_t **bodies = NEW_ARRAY(n, json_t *);
     int rc = sync_bodies(s, ST_TUNNEL_ZONE_HOST, ids, n, bodies);
 
     for (size_t i = 0; i < n && !rc; i++) {
-        set_member(s, z, &ids[i], bodies[i]);
+        set_member(s, z, &ids[i], bodies[i], hosts);
         json_decref(bodies[i]);
     }
     free(bodies);
     return rc;
 }
 
-static void publish_hosts(struct sync *s)
+static void publish_host(struct sync *s, topo_ref ref)
 {
-    for (topo_ref r = 1; r < s->n_items; r++) {
-        struct host_item *h = sync_host_item(s, r);
-        if (h && h->item.loaded)
-            sync_publish_host(s, h, NULL);
-    }
+    struct host_item *h = sync_host_item(s, ref);
+
+    if (h && h->item.loaded)
+        sync_publish_host(s, h, NULL);
 }
 
 static void take_members(struct sync *s, struct zone_item *z, struct objects_snapshot *all)
 {
     z->n = 0;
     for (size_t i = 0; i < all->n; i++)
-        set_member(s, z, &all->copies[i].id, all->copies[i].body);
+        set_member(s, z, &all->copies[i].id, all->copies[i].body, NULL);
 }
 
 static int read_copies(struct sync *s, const struct uuid *ids, size_t n,
@@ -176,7 +181,8 @@ int sync_load_zone(struct sync *s, struct zone_item *z)
         return rc;
     z->item.rev = rev;
     z->item.loaded = true;
-    publish_hosts(s);
+    for (topo_ref r = 1; r < s->n_items; r++)
+        publish_host(s, r);
     return 0;
 }
 
@@ -197,11 +203,13 @@ int sync_change_zone(struct sync *s, struct zone_item *z)
         if (changes[i].type == ST_TUNNEL_ZONE_HOST)
             vec_add(&ids, changes[i].id);
     }
-    int rc = read_members(s, z, ids.v, ids.n);
-    if (!rc) {
+    refs hosts = {0};
+    int rc = read_members(s, z, ids.v, ids.n, &hosts);
+    for (size_t i = 0; i < hosts.n && !rc; i++) /* the others are where they were */
+        publish_host(s, hosts.v[i]);
+    if (!rc)
         z->item.rev = rev;
-        publish_hosts(s);
-    }
+    free(hosts.v);
     free(ids.v);
     free(changes);
     return rc;

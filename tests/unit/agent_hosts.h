@@ -29,7 +29,7 @@ struct hosts;
 
 struct host {
     struct hosts *all;
-    char name[8], dp_name[40];
+    char name[16], dp_name[64];
     struct uuid id;
     struct store *store;
     struct dp *dp;
