@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "objects/objects.h"
+#include "topology/dhcp.h"
 #include "topology/lpm.h"
 #include "topology/policy.h"
 #include "topology/sync.h"
@@ -27,7 +28,7 @@ int __lsan_is_turned_off(void)
     return 1;
 }
 
-enum { N_NODES = 32 };
+enum { N_NODES = 40 };
 
 static struct world {
     struct store *store;
@@ -36,6 +37,7 @@ static struct world {
     struct sync *sync;
     uint64_t now;
     struct uuid bridge, router, vm, link, inside, route, host, zone, member, mac, addr;
+    struct uuid dhcp, dhcp_host, dhcp6, dhcp6_host;
     struct uuid chain, rule, resource, logger, group, ip, mirror, policy, dscp, insertion, trace;
     struct node {
         char path[STORE_PATH_MAX];
@@ -44,6 +46,7 @@ static struct world {
         char *good;
         size_t size;
         bool snapshot; /* of the device, which is to be loaded again */
+        bool chunk;    /* read again when the log before it names it */
     } nodes[N_NODES];
     size_t n;
     char log[256];
@@ -205,6 +208,24 @@ static void make_objects(void)
                                        "10.0.0.9", "mac", "02:00:00:00:00:01"));
 }
 
+static void make_dhcp(void)
+{
+    w.dhcp =
+        make(ST_DHCP, json_pack("{s:s,s:s,s:s,s:[s],s:[{s:s,s:s}]}", "bridgeId", text(&w.bridge),
+                                "subnetPrefix", "10.0.0.0/24", "defaultGateway", "10.0.0.1",
+                                "dnsServerAddrs", "10.0.0.53", "opt121Routes", "destinationPrefix",
+                                "10.1.0.0/16", "gatewayAddr", "10.0.0.2"));
+    w.dhcp_host = make(ST_DHCP_HOST,
+                       json_pack("{s:s,s:s,s:s,s:[{s:s,s:s}]}", "dhcpId", text(&w.dhcp), "macAddr",
+                                 "02:00:00:00:00:01", "ipAddr", "10.0.0.9", "extraDhcpOpts",
+                                 "optName", "tftp-server", "optValue", "10.0.0.3"));
+    w.dhcp6 =
+        make(ST_DHCPV6, json_pack("{s:s,s:s}", "bridgeId", text(&w.bridge), "prefix", "fd00::/64"));
+    w.dhcp6_host =
+        make(ST_DHCPV6_HOST, json_pack("{s:s,s:s,s:s}", "dhcpV6Id", text(&w.dhcp6), "clientId",
+                                       "0:3:0:1:2:0:0:0:0:1", "fixedAddress", "fd00::9"));
+}
+
 static void make_policy(void)
 {
     w.chain = make(ST_CHAIN, json_pack("{s:s}", "name", "c"));
@@ -273,11 +294,30 @@ static void policy_nodes(void)
     store_names_free(&names);
 }
 
+/* The log of a learned table, and a chunk of it. */
+static void table_nodes(enum schema_type_id type, const struct uuid *device, const char *key,
+                        const char *entry)
+{
+    char good[256];
+
+    objects_state_path(type, device, key, w.nodes[w.n].path);
+    snprintf(good, sizeof good, "{\"rev\":1,\"log\":[[1,\"%s.a1.0\"]]}", text(&w.host));
+    node(good);
+    objects_state_path(type, device, key, w.nodes[w.n].path);
+    size_t size = strlen(w.nodes[w.n].path);
+    snprintf(w.nodes[w.n].path + size, STORE_PATH_MAX - size, "/%s.a1.0", text(&w.host));
+    node(entry)->chunk = true;
+}
+
 static void make_nodes(void)
 {
     char good[256], life[STORE_PATH_MAX];
 
     policy_nodes();
+    object(ST_DHCP, &w.dhcp, ST_BRIDGE, &w.bridge);
+    object(ST_DHCP_HOST, &w.dhcp_host, ST_BRIDGE, &w.bridge);
+    object(ST_DHCPV6, &w.dhcp6, ST_BRIDGE, &w.bridge);
+    object(ST_DHCPV6_HOST, &w.dhcp6_host, ST_BRIDGE, &w.bridge);
 
     object(ST_BRIDGE, &w.bridge, ST_BRIDGE, &w.bridge);
     object(ST_ROUTER, &w.router, ST_ROUTER, &w.router);
@@ -305,15 +345,12 @@ static void make_nodes(void)
     active->id = w.vm;
     active->device_type = ST_BRIDGE;
     active->device = w.bridge;
-    objects_state_path(ST_BRIDGE, &w.bridge, "mac", w.nodes[w.n].path);
-    snprintf(good, sizeof good, "{\"rev\":1,\"log\":[[1,\"%s.a1.0\"]]}", text(&w.host));
-    node(good);
     snprintf(w.log, sizeof w.log, "{\"rev\":2,\"log\":[[2,\"%s.a1.0\"]]}", text(&w.host));
-    objects_state_path(ST_BRIDGE, &w.bridge, "mac", w.nodes[w.n].path);
-    size_t size = strlen(w.nodes[w.n].path);
-    snprintf(w.nodes[w.n].path + size, STORE_PATH_MAX - size, "/%s.a1.0", text(&w.host));
+    snprintf(good, sizeof good, "[[\"%s\",\"10.0.0.5\",\"02:00:00:00:00:05\",1,1]]",
+             text(&w.inside));
+    table_nodes(ST_ROUTER, &w.router, "arp", good);
     snprintf(good, sizeof good, "[[0,\"02:00:00:00:00:05\",\"%s\",1]]", text(&w.vm));
-    node(good);
+    table_nodes(ST_BRIDGE, &w.bridge, "mac", good);
 }
 
 static void begin(void)
@@ -328,6 +365,7 @@ static void begin(void)
         abort();
     w.db = objects_open(w.store);
     make_objects();
+    make_dhcp();
     make_policy();
     make_nodes();
     w.topo = topo_new();
@@ -366,7 +404,8 @@ static void check(void)
     const struct topo_port *p = topo_port(w.topo, topo_find(w.topo, &w.vm));
     const struct topo_host *h = topo_host(w.topo, topo_find(w.topo, &w.host));
 
-    if (b->obj.missing || b->n_exterior != 1 || b->n_links != 1 || b->n_seeds != 2)
+    if (b->obj.missing || b->n_exterior != 1 || b->n_links != 1 || b->n_seeds != 2 ||
+        b->n_subnets != 2 || b->subnets[0].n_dns != 1 || b->subnets[0].n_routes != 1)
         abort();
     if (r->obj.missing || topo_lpm_size(r->routes) != 2)
         abort();
@@ -402,7 +441,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct node *n = &w.nodes[(data[0] & 0x7f) % w.n];
     write_bad(n, data + 1, size - 1, data[0] & 0x80);
     bump(n);
-    if (n == &w.nodes[w.n - 1]) /* a chunk is read again when the log before it names it */
+    if (n->chunk)
         put(n[-1].path, w.log, strlen(w.log));
     run();
     put(n->path, n->good, n->size);
