@@ -175,6 +175,17 @@ void bindings_heard(struct bindings *bs, topo_ref port)
     binding_declare(bs->agent, port, b->tunnel_key, false);
 }
 
+/* Another port of ours hasn't given the interface up yet: it would take it out of the datapath. */
+static bool has_another_port(const struct bindings *bs, const struct binding *b)
+{
+    const struct binding *o;
+
+    for (o = bs->all; o; o = o->hh.next)
+        if (o != b && o->state != IDLE && !strcmp(o->ifname, b->wanted_ifname))
+            return true;
+    return false;
+}
+
 static bool serve(struct bindings *bs, struct binding *b)
 {
     struct agent *a = bs->agent;
@@ -243,12 +254,15 @@ static bool step(struct bindings *bs, struct binding *b)
         if (!binding_has_left(b))
             return false;
         binding_left(bs, b);
+        bs->dirty = true; /* somebody may wait for the interface */
         break;
     case IDLE:
         break;
     }
     if (!has_connections(bs, b) && !lost)
         lost = "fetching connections";
+    if (!lost && has_another_port(bs, b))
+        lost = "interface leaves another port";
     b->why = lost;
     if (!lost)
         return serve(bs, b);
@@ -286,7 +300,7 @@ uint64_t bindings_run(struct bindings *bs, uint64_t now)
         publish(bs, changed, n);
     free(changed);
     bs->retry_ns = now + RETRY_NS;
-    return bs->failed ? bs->retry_ns : UINT64_MAX;
+    return bs->dirty ? now : bs->failed ? bs->retry_ns : UINT64_MAX;
 }
 
 bool bindings_settled(const struct bindings *bs)

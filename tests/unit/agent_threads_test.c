@@ -21,6 +21,7 @@ struct rig {
     struct agent *agent;
     struct agent_threads *threads;
     struct uuid host, bridge, a, b;
+    struct uuid served; /* to be, besides a */
 };
 
 /* What the daemon's loop does. */
@@ -61,6 +62,18 @@ static unsigned n_active(struct rig *r)
 static bool both_served(struct rig *r)
 {
     return n_active(r) == 2;
+}
+
+static int find_served(const struct agent_port *p, void *aux)
+{
+    const struct rig *r = aux;
+
+    return p->port_no && uuid_equal(&p->id, &r->served);
+}
+
+static bool served(struct rig *r)
+{
+    return n_active(r) == 2 && agent_each_port(r->agent, find_served, r);
 }
 
 static bool one_served(struct rig *r)
@@ -237,6 +250,35 @@ static void all_at_once(void **state)
     down(r);
 }
 
+static void bind_to(struct rig *r, const struct uuid *port, const char *ifname)
+{
+    char host[UUID_STRLEN];
+
+    uuid_format(&r->host, host);
+    change_object(r->db, ST_PORT, port,
+                  ifname ? json_pack("{s:s,s:s}", "hostId", host, "interfaceName", ifname)
+                         : json_pack("{s:n,s:n}", "hostId", "interfaceName"));
+}
+
+/* One port leaves an interface, another takes it, and the agent hears of both at once. */
+static void an_interface_changes_hands(void **state)
+{
+    struct rig *r = up(2);
+    char bridge[UUID_STRLEN];
+    struct uuid c = make_object(r->db, ST_PORT,
+                                json_pack("{s:s}", "bridgeId", uuid_format(&r->bridge, bridge)));
+
+    (void)state;
+    for (unsigned i = 0; i < 6; i++) {
+        bind_to(r, i % 2 ? &c : &r->b, NULL);
+        bind_to(r, i % 2 ? &r->b : &c, "b");
+        r->served = i % 2 ? r->b : c;
+        await(r, served);
+        await(r, came_out);
+    }
+    down(r);
+}
+
 static bool ticket_served(struct rig *r)
 {
     static uint64_t ticket;
@@ -264,6 +306,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(changes_take_effect),
         cmocka_unit_test(all_at_once),
+        cmocka_unit_test(an_interface_changes_hands),
         cmocka_unit_test(barrier_is_reached),
     };
 
