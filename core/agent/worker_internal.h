@@ -61,7 +61,7 @@ struct worker {
 };
 
 /* Valid until the next quiescent state. */
-static inline const struct portmap *worker_ports(const struct worker *w)
+static inline struct portmap *worker_ports(const struct worker *w)
 {
     return __atomic_load_n(w->host->ports, __ATOMIC_ACQUIRE);
 }

@@ -239,12 +239,14 @@ void worker_packet(struct worker *w, const struct dp_upcall *up, const struct pa
     struct flow_key key;
     struct sim_result r;
 
-    in.port = portmap_port(worker_ports(w), up->port_no);
+    struct portmap *ports = worker_ports(w);
+
+    in.port = portmap_port(ports, up->port_no);
     if (!in.port) {
         w->counters.upcalls_no_port++;
         return;
     }
-    if (w->host->heard && portmap_heard(*w->host->ports, up->port_no))
+    if (w->host->heard && portmap_heard(ports, up->port_no))
         w->host->heard(w->host, in.port);
     packet_parse(up->packet, up->size, &key, &layers);
     key.in_port = up->port_no;
