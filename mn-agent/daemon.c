@@ -173,6 +173,7 @@ static int open_agent(struct daemon *d, struct error *e)
                              .vxlan_port = (uint16_t)d->o->vxlan_port};
     struct agent_options ao = {.n_workers = d->o->n_workers,
                                .name = d->o->host_name,
+                               .instance = d->o->name,
                                .flows = {.max_flows = d->o->max_flows},
                                .state = {.max_records = d->o->max_records},
                                .dhcp_mtu = (uint16_t)d->o->dhcp_mtu};

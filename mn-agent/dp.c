@@ -96,10 +96,11 @@ static void list_own(struct query *q)
     if (control_ask(q->o->path, "status", &reply, &e))
         return;
     const char *type = json_string_value(json_object_get(reply, "datapath"));
+    const char *name = json_string_value(json_object_get(reply, "instance"));
 
     if (type && strcmp(type, "ovs")) {
         print_row(q->p, "datapath", NULL);
-        text_field(q->p, "name", "mn");
+        text_field(q->p, "name", name ? name : "mn"); /* an older agent doesn't say */
         text_field(q->p, "type", type);
         print_row_end(q->p);
     }

@@ -12,6 +12,7 @@ int agent_open(const struct agent_options *opts, struct agent **out, struct erro
 
     a->opts = *opts;
     a->opts.name = mem_strdup(opts->name);
+    a->opts.instance = mem_strdup(opts->instance ? opts->instance : "mn");
     if (!a->opts.stats_ns)
         a->opts.stats_ns = 5 * NSEC_PER_SEC;
     a->n_workers = MAX(1u, opts->n_workers);
@@ -89,6 +90,7 @@ void agent_close(struct agent *a, bool keep)
     free(a->learners);
     free(a->locals);
     free((char *)a->opts.name);
+    free((char *)a->opts.instance);
     free(a);
 }
 

@@ -29,14 +29,15 @@
 struct agent;
 
 struct agent_options {
-    struct uuid host;    /* id of this host */
-    const char *name;    /* of this host, for people */
-    struct store *store; /* borrowed; its events are the agent's */
-    struct dp *dp;       /* borrowed; flows and ports found in it are taken over */
-    struct mail *mail;   /* borrowed; to other agents, of connections; null: none are told */
-    unsigned n_workers;  /* queues of the datapath; 0: 1 */
-    bool keep_mtu;       /* leave the MTU of bound interfaces alone (interfaces that aren't real) */
-    uint16_t dhcp_mtu;   /* the most that machines are told to send at once, bytes; 0: 1500 */
+    struct uuid host;     /* id of this host */
+    const char *name;     /* of this host, for people */
+    const char *instance; /* of this agent, where several run; null: "mn" */
+    struct store *store;  /* borrowed; its events are the agent's */
+    struct dp *dp;        /* borrowed; flows and ports found in it are taken over */
+    struct mail *mail;    /* borrowed; to other agents, of connections; null: none are told */
+    unsigned n_workers;   /* queues of the datapath; 0: 1 */
+    bool keep_mtu;     /* leave the MTU of bound interfaces alone (interfaces that aren't real) */
+    uint16_t dhcp_mtu; /* the most that machines are told to send at once, bytes; 0: 1500 */
     struct ft_limits flows;    /* max_flows: of all workers together */
     struct state_limits state; /* .gone and .aux are set here */
     struct asking_limits asking;

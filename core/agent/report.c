@@ -96,6 +96,7 @@ json_t *report_status(struct agent *a, uint64_t now)
         json_object_set_new(classes, ft_class_name(c), report_number(work.by_class[c]));
     json_object_set_new(o, "host", uuid_text(&a->opts.host));
     json_object_set_new(o, "name", text(a->opts.name));
+    json_object_set_new(o, "instance", text(a->opts.instance));
     json_object_set_new(o, "version", text(MN_VERSION));
     json_object_set_new(o, "uptime", seconds(since(now, a->opened_ns)));
     json_object_set_new(o, "ready", json_boolean(agent_ready(a)));

@@ -53,6 +53,7 @@ check "routed" on a1 ping -c 2 -i 0.1 -W 10 10.0.2.10
 check_same "the host tells its interfaces" a1 \
     "$(cli -e "host h1 list interface" | grep -o 'iface a1' | cut -d' ' -f2)"
 check_same "the port says that it is active" yes "$(cli port a1 show plugged)"
+check_same "the datapath has the name of its agent" "$LAB-h1" "$(agent h1 dp list -j | jq -r '.items[0].name')"
 check_same "an interface bound to a bridge takes any packet" 65000 \
     "$(mtu_of a1)"
 
