@@ -34,7 +34,7 @@ report_cluster() {
         .object_reads, .few_others, (.bytes_per_agent / 1024 | floor), (.start_ms / 100 | round / 10)] | @tsv' \
         "$DIR/cluster" |
         while IFS=$'\t' read -r what n p50 p99 rate reads others kib start; do
-            printf '%-34s%9s%9s%6s ms%12s%12s%9s%10s%9s\n' "$what" "$n" "$p50" "$p99" "$rate" "$reads" "$others" "$kib" \
+            printf '%-34s%7s%9s%8s ms%12s%12s%9s%10s%9s\n' "$what" "$n" "$p50" "$p99" "$rate" "$reads" "$others" "$kib" \
                 "$start"
         done
     jq -r '. as $c | to_entries[] | select(.key | test("^table_.*_p50_ms$")) |
