@@ -28,7 +28,7 @@ measure_cluster() {
 report_cluster() {
     [ -s "$DIR/cluster" ] || return 0
     echo
-    printf '%-34s%9s%17s%12s%12s%9s%10s%9s\n' 'One change, N agents in a process' 'agents' 'applied p50, p99' \
+    printf '%-34s%7s%20s%12s%12s%9s%10s%9s\n' 'One change, N agents in a process' 'agents' 'applied p50, p99' \
         'changes/s' 'reads each' 'others' 'KiB each' 'start s'
     jq -r '["  on " + .store, .agents, (.object_p50_ms | tostring), (.object_p99_ms | tostring), .changes_per_s,
         .object_reads, .few_others, (.bytes_per_agent / 1024 | floor), (.start_ms / 100 | round / 10)] | @tsv' \
