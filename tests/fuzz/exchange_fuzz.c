@@ -9,22 +9,8 @@
 #include "agent/exchange.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "fuzz_life.h"
 #include "state/state.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* Hosts come and go across inputs: see topo_store_fuzz.c. */
-int __lsan_is_turned_off(void);
-int __lsan_is_turned_off(void)
-{
-    return 1;
-}
-
-#define CHECK(x)                                                                                   \
-    do {                                                                                           \
-        if (!(x))                                                                                  \
-            abort();                                                                               \
-    } while (0)
 
 enum { HERE, FRIEND, OTHER, LATER, STRANGER, N_HOSTS, N_PORTS = 3 };
 

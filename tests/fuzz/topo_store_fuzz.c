@@ -11,22 +11,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "objects/objects.h"
+#include "fuzz_objects.h"
 #include "topology/dhcp.h"
 #include "topology/lpm.h"
 #include "topology/policy.h"
 #include "topology/sync.h"
 #include "topology/tables.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* One loader lives through all inputs, so memory comes and goes across them: asked after each
- * input, LeakSanitizer would only cost time.  The unit tests look for leaks. */
-int __lsan_is_turned_off(void);
-int __lsan_is_turned_off(void)
-{
-    return 1;
-}
 
 enum { N_NODES = 40 };
 
@@ -54,24 +44,7 @@ static struct world {
 
 static struct uuid make(enum schema_type_id type, json_t *attrs)
 {
-    struct objects_txn *t = objects_begin(w.db);
-    struct error e = {0};
-    struct uuid id;
-
-    objects_system(t);
-    if (objects_create(t, type, attrs, &id, &e) || objects_commit(t, &e))
-        abort();
-    objects_abort(t);
-    json_decref(attrs);
-    return id;
-}
-
-static const char *text(const struct uuid *id)
-{
-    static char bufs[4][UUID_STRLEN];
-    static unsigned n;
-
-    return uuid_format(id, bufs[n++ % 4]);
+    return make_object(w.db, type, attrs);
 }
 
 static void put(const char *path, const void *data, size_t size)

@@ -16,25 +16,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "datapath/memory.h"
-#include "objects/objects.h"
+#include "fuzz_objects.h"
 #include "packet/dhcp.h"
 #include "packet/dhcp6.h"
 #include "packet/packet.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* One agent lives through all inputs: see topo_store_fuzz.c. */
-int __lsan_is_turned_off(void);
-int __lsan_is_turned_off(void)
-{
-    return 1;
-}
-
-#define CHECK(x)                                                                                   \
-    do {                                                                                           \
-        if (!(x))                                                                                  \
-            abort();                                                                               \
-    } while (0)
 
 enum { N_IFACES = 3, STEPS = 24 /* an agent takes its time */ };
 static const char *const ifaces[N_IFACES] = {"a", "b", "u"};
@@ -55,22 +40,7 @@ static uint64_t lab_now(void *aux)
 
 static struct uuid make(enum schema_type_id type, json_t *attrs)
 {
-    struct objects_txn *t = objects_begin(lab.db);
-    struct uuid id;
-
-    objects_system(t);
-    CHECK(!objects_create(t, type, attrs, &id, NULL) && !objects_commit(t, NULL));
-    objects_abort(t);
-    json_decref(attrs);
-    return id;
-}
-
-static const char *text(const struct uuid *id)
-{
-    static char bufs[4][UUID_STRLEN];
-    static unsigned n;
-
-    return uuid_format(id, bufs[n++ % 4]);
+    return make_object(lab.db, type, attrs);
 }
 
 static void make_route(const struct uuid *edge, const struct uuid *port, const char *dst,
