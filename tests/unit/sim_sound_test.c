@@ -170,54 +170,79 @@ struct rig {
     const char *left_by;
 };
 
+/* The devices, and the ports that are looked for by more than their names. */
+struct site {
+    struct dev *ba, *bb, *vab, *in, *x, *rt, *rx;
+    struct prt *ra, *rb, *rxx, *rxt, *rtx, *up, *six;
+    struct prt *s, *b, *x1, *m;
+};
+
 /*  a, s -- ba -- ra:rt:rb -- bb -- b          up, six: uplinks of rt, bound
  *  t1, t2 -- vab --5-- in -- in5              x1 -- x -- y -- y1, joined by a router too: rx
  *            +--7-- rv:rt                     m: takes copies of some of it                  */
-static void build(struct rig *rig)
+static void build_devices(struct world *w, struct site *n)
 {
-    struct world *w = rig->w;
-    struct dev *ba = bridge(w, "ba"), *bb = bridge(w, "bb"), *vab = bridge(w, "vab"),
-               *in = bridge(w, "in"), *x = bridge(w, "x"), *rt = router(w, "rt"),
-               *rx = router(w, "rx");
-    struct prt *pa = port(ba, "pa"), *pb = port(bb, "pb"), *v5 = port(vab, "v5"),
-               *v7 = port(vab, "v7"), *i5 = port(in, "i5"), *px = port(x, "px"), *ra, *rb, *rv,
-               *rxx, *rxt, *rtx, *up, *six;
+    n->ba = bridge(w, "ba");
+    n->bb = bridge(w, "bb");
+    n->vab = bridge(w, "vab");
+    n->in = bridge(w, "in");
+    n->x = bridge(w, "x");
+    n->rt = router(w, "rt");
+    n->rx = router(w, "rx");
+    n->ra = rport(n->rt, "ra", "10.0.1.254/24");
+    n->rb = rport(n->rt, "rb", "10.0.2.254/24");
+    n->up = rport(n->rt, "up", "192.0.2.254/24");
+    n->six = rport(n->rt, "six", "2001:db8::fe/64");
+    n->rtx = rport(n->rt, "rtx", "10.0.8.1/30");
+    n->rxt = rport(n->rx, "rxt", "10.0.8.2/30");
+    n->rxx = rport(n->rx, "rxx", "10.0.9.254/24");
+    address(n->ra, "fd00:a::fe/64");
+    address(n->rb, "fd00:b::fe/64");
+    n->up->host = n->six->host = "host1";
+}
+
+static void build_links(struct site *n)
+{
+    struct prt *v5 = port(n->vab, "v5"), *v7 = port(n->vab, "v7");
+
+    v5->vlan = 5;
+    v7->vlan = 7;
+    plug(port(n->ba, "pa"), n->ra);
+    plug(port(n->bb, "pb"), n->rb);
+    plug(v7, rport(n->rt, "rv", "10.0.7.254/24"));
+    plug(v5, port(n->in, "i5"));
+    plug(n->rtx, n->rxt);
+    plug(port(n->x, "px"), n->rxx);
+}
+
+static void build_machines(struct site *n)
+{
+    vm(n->ba, "a")->dscp = 11;
+    n->s = vm(n->ba, "s");
+    n->b = vm(n->bb, "b");
+    n->x1 = vm(n->x, "x1");
+    n->m = vm(n->x, "m");
+    vm(n->vab, "t1");
+}
+
+static void build_routes(struct site *n)
+{
+    add_route(n->rt, "d1", "0.0.0.0/0", TOPO_HOP_PORT, n->up, "192.0.2.1");
+    add_route(n->rt, "d2", "0.0.0.0/0", TOPO_HOP_PORT, n->up, "192.0.2.2");
+    add_route(n->rt, "d3", "10.0.9.0/24", TOPO_HOP_PORT, n->rtx, "10.0.8.2");
+    add_route(n->rt, "d6", "::/0", TOPO_HOP_PORT, n->six, "2001:db8::1");
+    add_route(n->rt, "n6", "fd00:b::/64", TOPO_HOP_PORT, n->rb, NULL);
+    add_route(n->rt, "a6", "fd00:a::/64", TOPO_HOP_PORT, n->ra, NULL);
+    add_route(n->rt, "no", "198.51.100.0/24", TOPO_HOP_REJECT, NULL, NULL);
+    add_route(n->rt, "hole", "203.0.113.0/24", TOPO_HOP_BLACKHOLE, NULL, NULL);
+    add_route(n->rx, "rd", "0.0.0.0/0", TOPO_HOP_PORT, n->rxt, "10.0.8.1");
+}
+
+static void build_chains(struct world *w, struct site *n)
+{
     struct chn *c = chain(w, "c"), *nat = chain(w, "nat"), *back = chain(w, "back"),
                *tags = chain(w, "tags"), *fence = chain(w, "fence");
 
-    vm(ba, "a")->dscp = 11;
-    struct prt *s = vm(ba, "s"), *b = vm(bb, "b"), *x1 = vm(x, "x1"), *m = vm(x, "m");
-    vm(vab, "t1");
-    vm(vab, "t2")->infilter = tags->ref;
-    vm(in, "in5")->mirrors[TOPO_HOOK_IN] = mirror_to(w->topo, "copies", "m", "");
-    v5->vlan = 5;
-    v7->vlan = 7;
-    ra = rport(rt, "ra", "10.0.1.254/24");
-    rb = rport(rt, "rb", "10.0.2.254/24");
-    rv = rport(rt, "rv", "10.0.7.254/24");
-    up = rport(rt, "up", "192.0.2.254/24");
-    six = rport(rt, "six", "2001:db8::fe/64");
-    rtx = rport(rt, "rtx", "10.0.8.1/30");
-    rxt = rport(rx, "rxt", "10.0.8.2/30");
-    rxx = rport(rx, "rxx", "10.0.9.254/24");
-    address(ra, "fd00:a::fe/64");
-    address(rb, "fd00:b::fe/64");
-    up->host = six->host = "host1";
-    plug(pa, ra);
-    plug(pb, rb);
-    plug(v7, rv);
-    plug(v5, i5);
-    plug(rtx, rxt);
-    plug(px, rxx);
-    add_route(rt, "d1", "0.0.0.0/0", TOPO_HOP_PORT, up, "192.0.2.1");
-    add_route(rt, "d2", "0.0.0.0/0", TOPO_HOP_PORT, up, "192.0.2.2");
-    add_route(rt, "d3", "10.0.9.0/24", TOPO_HOP_PORT, rtx, "10.0.8.2");
-    add_route(rt, "d6", "::/0", TOPO_HOP_PORT, six, "2001:db8::1");
-    add_route(rt, "n6", "fd00:b::/64", TOPO_HOP_PORT, rb, NULL);
-    add_route(rt, "a6", "fd00:a::/64", TOPO_HOP_PORT, ra, NULL);
-    add_route(rt, "no", "198.51.100.0/24", TOPO_HOP_REJECT, NULL, NULL);
-    add_route(rt, "hole", "203.0.113.0/24", TOPO_HOP_BLACKHOLE, NULL, NULL);
-    add_route(rx, "rd", "0.0.0.0/0", TOPO_HOP_PORT, rxt, "10.0.8.1");
     rule(c, "drop proto 17 dst-port 53 dst 10.0.2.0/24");
     rule(c, "reject proto 6 tcp-flags 0x01/0x03");
     rule(c, "accept fragment-policy nonheader src 10.0.1.0/28");
@@ -235,38 +260,62 @@ static void build(struct rig *rig)
     rule(tags, "l2_transform push-vlan 5 action continue no-vlan ethertype 2048");
     rule(fence, "drop tos 68");
     rule(fence, "drop hw-src 02:00:00:00:01:00/ff:ff:ff:ff:ff:00");
-    rig->c = chain(w, "random");
-    rig->d = chain(w, "d");
-    ba->infilter = rig->c->ref;
-    rx->infilter = rig->c->ref;
-    six->infilter = rig->d->ref;
-    s->groups[s->n_groups++] = named(w->topo, TOPO_PORT_GROUP, "pg");
+    n->rt->infilter = nat->ref;
+    n->rt->outfilter = back->ref;
+    n->rt->forward = c->ref;
+    n->bb->infilter = fence->ref;
+    n->x1->outfilter = fence->ref;
+    vm(n->vab, "t2")->infilter = tags->ref;
+}
+
+static void build_mirrors_and_security(struct world *w, struct site *n)
+{
+    vm(n->in, "in5")->mirrors[TOPO_HOOK_IN] = mirror_to(w->topo, "copies", "m", "");
+    n->up->mirrors[TOPO_HOOK_IN] = mirror_to(w->topo, "pings", "m", "proto 1");
+    n->s->groups[n->s->n_groups++] = named(w->topo, TOPO_PORT_GROUP, "pg");
     member(ip_group(w->topo, "g1"), "10.0.1.1");
     member(ip_group(w->topo, "g2"), "fd00:a::1");
-    rt->infilter = nat->ref;
-    rt->outfilter = back->ref;
-    rt->forward = c->ref;
-    bb->infilter = fence->ref;
-    x1->outfilter = fence->ref;
-    ba->seeds[ba->n_seeds++] =
-        (struct topo_seed){IP("10.0.1.50"), MAC("02:00:00:00:00:50"), s->ref};
-    b->secure = true;
-    b->allowed[b->n_allowed++] =
+    n->ba->seeds[n->ba->n_seeds++] =
+        (struct topo_seed){IP("10.0.1.50"), MAC("02:00:00:00:00:50"), n->s->ref};
+    n->b->secure = true;
+    n->b->allowed[n->b->n_allowed++] =
         (struct topo_allowed){MAC("02:00:00:00:00:0b"), CIDR("10.0.2.0/28")};
-    b->allowed[b->n_allowed++] = (struct topo_allowed){.net = CIDR("fd00:b::1")};
-    up->mirrors[TOPO_HOOK_IN] = mirror_to(w->topo, "pings", "m", "proto 1");
+    n->b->allowed[n->b->n_allowed++] = (struct topo_allowed){.net = CIDR("fd00:b::1")};
+}
+
+static void teach(struct site *n)
+{
+    knows(n->up, "192.0.2.1", "02:00:00:00:01:01");
+    knows(n->up, "192.0.2.2", "02:00:00:00:01:02");
+    knows(n->six, "2001:db8::1", "02:00:00:00:01:03");
+    knows(n->rb, "10.0.2.1", "02:00:00:00:00:0b");
+    knows(n->rb, "fd00:b::1", "02:00:00:00:00:0b");
+    knows(n->ra, "10.0.1.1", "02:00:00:00:00:0a");
+    knows(n->rxx, "10.0.9.1", "02:00:00:00:01:01");
+    knows(n->rxx, "10.0.9.77", "02:00:00:00:01:02");
+    mac_behind(n->b, 0, "02:00:00:00:00:0b");
+    mac_behind(n->x1, 0, "02:00:00:00:01:01");
+    mac_behind(n->m, 0, "02:00:00:00:01:03");
+}
+
+static void build(struct rig *rig)
+{
+    struct world *w = rig->w;
+    struct site n;
+
+    build_devices(w, &n);
+    build_machines(&n);
+    build_links(&n);
+    build_routes(&n);
+    build_chains(w, &n);
+    build_mirrors_and_security(w, &n);
+    rig->c = chain(w, "random");
+    rig->d = chain(w, "d");
+    n.ba->infilter = rig->c->ref;
+    n.rx->infilter = rig->c->ref;
+    n.six->infilter = rig->d->ref;
     publish(w);
-    knows(up, "192.0.2.1", "02:00:00:00:01:01");
-    knows(up, "192.0.2.2", "02:00:00:00:01:02");
-    knows(six, "2001:db8::1", "02:00:00:00:01:03");
-    knows(rb, "10.0.2.1", "02:00:00:00:00:0b");
-    knows(rb, "fd00:b::1", "02:00:00:00:00:0b");
-    knows(ra, "10.0.1.1", "02:00:00:00:00:0a");
-    knows(rxx, "10.0.9.1", "02:00:00:00:01:01");
-    knows(rxx, "10.0.9.77", "02:00:00:00:01:02");
-    mac_behind(b, 0, "02:00:00:00:00:0b");
-    mac_behind(x1, 0, "02:00:00:00:01:01");
-    mac_behind(m, 0, "02:00:00:00:01:03");
+    teach(&n);
 }
 
 struct sent {
