@@ -16,6 +16,7 @@
 #include <netinet/ip.h>
 #include <netinet/udp.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <sys/ioctl.h>
 
@@ -29,6 +30,7 @@ struct frame {
 } __attribute__((packed));
 
 static struct frame frames[BATCH];
+static sem_t watching; /* the watcher has its first count */
 static atomic_bool done;
 static uint64_t first_count, last_count, first_ns, last_ns;
 static const char *rx_iface, *rx_ns;
@@ -59,6 +61,7 @@ static void *watch(void *arg)
     if (!f)
         die("/proc/thread-self/net/dev");
     first_count = last_count = rx_packets(f);
+    sem_post(&watching);
     uint64_t quiet_since = 0;
     while (!done || now_ns() - quiet_since < 200000000u) {
         uint64_t count = rx_packets(f), now = now_ns();
@@ -164,10 +167,11 @@ int main(int argc, char **argv)
     for (int i = 0; i < BATCH; i++)
         frame_init(&frames[i], argv, own.ifr_hwaddr.sa_data);
     pthread_t thread;
+    sem_init(&watching, 0, 0);
     if (pthread_create(&thread, NULL, watch, NULL) != 0)
         die("pthread_create");
     pin(0);
-    usleep(50000); /* the watcher has its first count */
+    sem_wait(&watching);
     uint64_t sent =
         send_new(fd, argv[1][0] == 'm', strtoull(argv[8], NULL, 10), strtoull(argv[9], NULL, 10));
     done = true;
