@@ -168,11 +168,6 @@ struct state *agent_state(struct agent *a)
     return a->state;
 }
 
-struct dp *agent_dp(struct agent *a)
-{
-    return a->opts.dp;
-}
-
 struct worker *agent_worker(struct agent *a, unsigned worker)
 {
     return a->workers[worker];
@@ -181,11 +176,6 @@ struct worker *agent_worker(struct agent *a, unsigned worker)
 const struct agent_options *agent_options(const struct agent *a)
 {
     return &a->opts;
-}
-
-topo_ref agent_local_host(const struct agent *a)
-{
-    return a->local_host;
 }
 
 bool agent_connected(const struct agent *a)

@@ -87,10 +87,8 @@ uint64_t agent_now(const struct agent *a);
 /* For reports; control thread unless said otherwise. */
 struct topo *agent_topo(struct agent *a);
 struct state *agent_state(struct agent *a);
-struct dp *agent_dp(struct agent *a);
 struct worker *agent_worker(struct agent *a, unsigned worker);
 const struct agent_options *agent_options(const struct agent *a);
-topo_ref agent_local_host(const struct agent *a);
 bool agent_connected(const struct agent *a); /* any thread */
 /* The loader's status, not older than a second while it runs; any thread. */
 void agent_sync_status(struct agent *a, struct sync_status *out);

@@ -54,7 +54,6 @@ struct objects;
 /* Borrows 's', which must outlive the result. */
 struct objects *objects_open(struct store *s);
 void objects_close(struct objects *db);
-struct store *objects_store(struct objects *db);
 
 /* One object, or -ENOENT with an error that names type and id. */
 int objects_get(struct objects *db, enum schema_type_id type, const struct uuid *id, json_t **out,

@@ -19,11 +19,6 @@ void objects_close(struct objects *db)
     free(db);
 }
 
-struct store *objects_store(struct objects *db)
-{
-    return db->store;
-}
-
 const struct objects_stats *objects_stats(const struct objects *db)
 {
     return &db->stats;

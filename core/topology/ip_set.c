@@ -150,17 +150,6 @@ bool topo_ip_set_del(struct topo_ip_set *s, const struct ip *ip)
     return set(s, ip, false);
 }
 
-int topo_ip_set_each(const struct topo_ip_set *s, topo_ip_fn *fn, void *aux)
-{
-    const struct ip_array *a = s ? array_of(s) : NULL;
-    int rc = 0;
-
-    for (uint32_t i = 0; a && i <= a->mask && !rc; i++)
-        if (__atomic_load_n(&a->states[i], __ATOMIC_ACQUIRE) == MEMBER)
-            rc = fn(&a->ips[i], aux);
-    return rc;
-}
-
 size_t topo_ip_set_size(const struct topo_ip_set *s)
 {
     return s ? __atomic_load_n(&s->n_members, __ATOMIC_RELAXED) : 0;

@@ -151,8 +151,6 @@ void topo_ip_set_free(struct topo_ip_set *s);
 bool topo_ip_set_has(const struct topo_ip_set *s, const struct ip *ip); /* any reader, no lock */
 bool topo_ip_set_add(struct topo_ip_set *s, const struct ip *ip);       /* false: it was there */
 bool topo_ip_set_del(struct topo_ip_set *s, const struct ip *ip);
-typedef int topo_ip_fn(const struct ip *ip, void *aux);
-int topo_ip_set_each(const struct topo_ip_set *s, topo_ip_fn *fn, void *aux);
 size_t topo_ip_set_size(const struct topo_ip_set *s);
 size_t topo_ip_set_memory(const struct topo_ip_set *s);
 
